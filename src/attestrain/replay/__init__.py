@@ -1,0 +1,1 @@
+"""Doing drawn segments of someone else's training again, and signing what was found."""

@@ -1,0 +1,1 @@
+"""Inner training with a trace: tasks, models, optimizers, segments, and state as canonical bytes."""

@@ -1,0 +1,1 @@
+"""From published updates to the next checkpoint: codecs, screening, aggregation, outer optimizers. Exact everywhere."""
