@@ -1,0 +1,116 @@
+"""The transcript by subject: who joined, and per round who opened, committed, closed, published, aggregated, found.
+
+The ledger only files statements; whether they may stand is `rules.admission`, what follows from them is
+`rules.membership`, `rules.draws` and `rules.faults`. The sequencer, every worker, every auditor and the verifier build
+the same ledger from the same entries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from attestrain.record.names import Index, Round, Worker
+from attestrain.record.spec import RunSpec
+from attestrain.record.statements import (
+    Aggregated,
+    CommitClose,
+    Finding,
+    Join,
+    LogOpen,
+    Published,
+    Receipt,
+    RoundOpen,
+    RunClose,
+    Signed,
+    Statement,
+)
+
+S = TypeVar("S", bound=Statement)
+
+
+@dataclass(frozen=True, slots=True)
+class Filed(Generic[S]):
+    """A statement with its place in the transcript."""
+
+    index: Index
+    statement: S
+
+
+@dataclass(slots=True)
+class RoundBook:
+    """All statements about one round."""
+
+    opened: Filed[RoundOpen]
+    receipts: dict[Worker, Filed[Receipt]] = field(default_factory=dict)
+    closed: Filed[CommitClose] | None = None
+    published: dict[Worker, Filed[Published]] = field(default_factory=dict)
+    aggregated: Filed[Aggregated] | None = None
+    findings: list[Filed[Finding]] = field(default_factory=list)
+
+
+class Ledger:
+    """The transcript of a run, filed.
+
+    Attributes:
+        spec: the run spec.
+        log_open: the opening statement, once filed.
+        joins: by role and slot, every key epoch in order.
+        rounds: by round.
+        run_close: the closing statement, once filed.
+        size: number of entries filed.
+    """
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec = spec
+        self.log_open: LogOpen | None = None
+        self.joins: dict[tuple[str, Worker], list[Filed[Join]]] = {}
+        self.rounds: dict[Round, RoundBook] = {}
+        self.run_close: RunClose | None = None
+        self.size = 0
+
+    def file(self, signed: Signed) -> Index:
+        """File the next entry, which must have been admitted; returns its index."""
+        index = Index(self.size)
+        statement = signed.statement
+        match statement:
+            case LogOpen():
+                self.log_open = statement
+            case Join():
+                self.joins.setdefault((statement.role, statement.worker), []).append(Filed(index, statement))
+            case RoundOpen():
+                self.rounds[statement.round] = RoundBook(Filed(index, statement))
+            case RunClose():
+                self.run_close = statement
+            case _:
+                self._file_in_round(index, statement)
+        self.size += 1
+        return index
+
+    def _file_in_round(self, index: Index, statement: Statement) -> None:
+        match statement:
+            case Receipt():
+                self.rounds[statement.round].receipts[statement.worker] = Filed(index, statement)
+            case CommitClose():
+                self.rounds[statement.round].closed = Filed(index, statement)
+            case Published():
+                self.rounds[statement.round].published[statement.worker] = Filed(index, statement)
+            case Aggregated():
+                self.rounds[statement.round].aggregated = Filed(index, statement)
+            case Finding():
+                self.rounds[statement.round].findings.append(Filed(index, statement))
+            case _:
+                raise TypeError(f"{type(statement).__name__} has no place in a ledger")
+
+    def last_round(self) -> Round | None:
+        """The latest round opened."""
+        return max(self.rounds, default=None)
+
+    def registered(self, role: str, worker: Worker) -> Join | None:
+        """The join that is in force for a slot."""
+        joins = self.joins.get((role, worker))
+        return joins[-1].statement if joins else None
+
+    def slots(self, role: str) -> list[Worker]:
+        """Slots of ``role`` that are taken, ascending."""
+        return sorted(worker for kind, worker in self.joins if kind == role)
