@@ -1,0 +1,216 @@
+"""The bundle: one folder that holds everything a stranger needs, and a manifest that digests every file in it.
+
+    manifest.json                  this page's document
+    spec.json                      the run spec
+    transcript/checkpoint          signed note, with tiles and entries beside it (C2SP tlog-tiles)
+    transcript/tile/...
+    environments/<digest>.json     what each participant says it computed on
+    dataset/manifest.json          the dataset, and the salted leaf digests of its training split
+    dataset/train.leaves
+    traces/<round>/<worker>.json   one per worker-round
+    updates/<round>/<worker>.bin
+    model/model.safetensors        the delivered model
+    data/, states/                 optional: what replaying needs and verifying does not
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from attestrain.errors import FormatError
+from attestrain.record.canonical import canonical, parse
+from attestrain.record.digest import Digest, sha256
+from attestrain.record.fields import Fields
+from attestrain.record.names import Round, RunId, Worker
+
+FORMAT = "attestrain.dev/bundle@v1"
+MANIFEST = "manifest.json"
+SPEC = "spec.json"
+TRANSCRIPT = "transcript"
+DATASET = "dataset/manifest.json"
+LEAVES = "dataset/train.leaves"
+MODEL = "model/model.safetensors"
+
+MAX_FILES = 1_000_000
+"""Most files in a bundle: a thousand rounds of five hundred workers, twice."""
+MAX_FILE = 1 << 40
+"""Largest file in a bundle (1 TiB)."""
+MAX_PATH = 200
+MAX_MANIFEST = 256 << 20
+
+_PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+_PATH = re.compile(rf"{_PART}(/{_PART})*\Z")
+
+
+def trace_path(round_: Round, worker: Worker) -> str:
+    """Where the trace of a worker-round lies."""
+    return f"traces/{round_:06d}/{worker:04d}.json"
+
+
+def update_path(round_: Round, worker: Worker) -> str:
+    """Where the update of a worker-round lies."""
+    return f"updates/{round_:06d}/{worker:04d}.bin"
+
+
+def environment_path(digest: Digest) -> str:
+    """Where the description of an environment lies."""
+    return f"environments/{digest.hex()}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """Size and SHA-256 of one file."""
+
+    size: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Every file of a bundle except the manifest itself, by path."""
+
+    run: RunId
+    files: Mapping[str, FileEntry]
+
+    def to_bytes(self) -> bytes:
+        """Canonical document."""
+        files = {path: {"size": item.size, "sha256": item.digest.hex()} for path, item in self.files.items()}
+        return canonical({"format": FORMAT, "run": self.run.hex(), "files": files})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Manifest:
+        """Read a manifest strictly.
+
+        Raises:
+            FormatError: malformed, out of bounds, or a path that could leave the bundle.
+        """
+        fields = Fields(parse(data, max_bytes=MAX_MANIFEST), ("format", "run", "files"), "manifest")
+        fields.constant("format", FORMAT)
+        files = fields.object("files")
+        if len(files) > MAX_FILES:
+            raise FormatError(f"manifest names {len(files)} files, more than {MAX_FILES}")
+        return cls(RunId(fields.digest("run")), {check_path(path): _read_entry(item) for path, item in files.items()})
+
+
+def check_path(path: str) -> str:
+    """A relative path of plain names, none of which begins with a dot.
+
+    Raises:
+        FormatError: anything else.
+    """
+    if len(path) > MAX_PATH or not _PATH.match(path):
+        raise FormatError(f"{path[:80]!r} is not a path inside a bundle")
+    return path
+
+
+def _read_entry(value: object) -> FileEntry:
+    fields = Fields(value, ("size", "sha256"), "manifest.files")
+    return FileEntry(fields.integer("size", 0, MAX_FILE), fields.digest("sha256"))
+
+
+class Files(Protocol):
+    """Named byte strings, wherever they lie."""
+
+    def paths(self) -> Iterator[str]:
+        """Every path, in any order."""
+        ...
+
+    def size(self, path: str) -> int:
+        """Size in bytes; raises FormatError if there is no such file."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """The whole file; raises FormatError if there is no such file."""
+        ...
+
+
+class MemoryFiles(dict[str, bytes]):
+    """Files in memory."""
+
+    def paths(self) -> Iterator[str]:
+        """Every path."""
+        return iter(self)
+
+    def size(self, path: str) -> int:
+        """Size in bytes."""
+        return len(self.read(path))
+
+    def read(self, path: str) -> bytes:
+        """The whole file."""
+        if path not in self:
+            raise FormatError(f"{path} is missing")
+        return self[path]
+
+
+class FolderFiles:
+    """Files in a folder. Symbolic links are refused: a bundle holds its own bytes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def paths(self) -> Iterator[str]:
+        """Every regular file below the folder; FormatError at anything else."""
+        for parent, folders, names in os.walk(self._folder):
+            for name in [*folders, *names]:
+                path = Path(parent, name)
+                if path.is_symlink() or not (path.is_dir() or path.is_file()):
+                    raise FormatError(f"{path.relative_to(self._folder)} is not a plain file")
+            yield from (str(Path(parent, name).relative_to(self._folder)) for name in names)
+
+    def _path(self, path: str) -> Path:
+        full = self._folder / check_path(path)
+        if full.is_symlink() or not full.is_file():
+            raise FormatError(f"{path} is missing")
+        return full
+
+    def size(self, path: str) -> int:
+        """Size in bytes."""
+        return self._path(path).stat().st_size
+
+    def read(self, path: str) -> bytes:
+        """The whole file."""
+        return self._path(path).read_bytes()
+
+
+class Bundle:
+    """A bundle being read: every file is held against the manifest before it is handed out.
+
+    Raises:
+        FormatError: the manifest is missing or malformed.
+    """
+
+    def __init__(self, files: Files) -> None:
+        if files.size(MANIFEST) > MAX_MANIFEST:
+            raise FormatError("the manifest is too large")
+        self.files = files
+        self.manifest = Manifest.from_bytes(files.read(MANIFEST))
+
+    def __contains__(self, path: str) -> bool:
+        return path in self.manifest.files
+
+    def read(self, path: str) -> bytes:
+        """One file, checked.
+
+        Raises:
+            FormatError: not in the manifest, missing, or not what the manifest says.
+        """
+        entry = self.manifest.files.get(path)
+        if entry is None:
+            raise FormatError(f"{path} is not in the manifest")
+        if self.files.size(path) != entry.size:
+            raise FormatError(f"{path} has {self.files.size(path)} bytes, not {entry.size}")
+        data = self.files.read(path)
+        if sha256(data) != entry.digest:
+            raise FormatError(f"{path} is not the file that the manifest names")
+        return data
+
+
+def make_manifest(run: RunId, files: Files) -> Manifest:
+    """Manifest over ``files`` as they lie (the manifest itself excepted)."""
+    paths = sorted(path for path in files.paths() if path != MANIFEST)
+    return Manifest(run, {path: FileEntry(files.size(path), sha256(files.read(path))) for path in paths})
