@@ -17,7 +17,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    import typer
 
 ROOT = Path(__file__).resolve().parent.parent
 CLI_PAGE = Path("docs/cli.md")
@@ -73,6 +77,7 @@ def machine_paths(root: Path, file: Path) -> Iterator[str]:
 
 def cli_page() -> str | None:
     """docs/cli.md as the commands' help makes it; None while there is no command line to ask."""
+    # Read when typer is imported, so that the page does not depend on who runs this in which terminal.
     os.environ.update(COLUMNS=str(WIDTH), TERMINAL_WIDTH=str(WIDTH), NO_COLOR="1", TERM="dumb")
     try:
         from attestrain.cli.main import app
@@ -80,16 +85,21 @@ def cli_page() -> str | None:
         if error.name != "attestrain.cli.main":
             raise
         return None
+    return render(app)
+
+
+def render(app: typer.Typer) -> str:
+    """The page for one command line."""
     from typer.main import get_command
 
     return CLI_HEAD + "".join(_sections(app, get_command(app), []))
 
 
-def _sections(app: object, command: object, path: list[str]) -> Iterator[str]:
+def _sections(app: typer.Typer, command: object, path: list[str]) -> Iterator[str]:
     """One section per command, groups before their members, in the order of the help."""
     from typer.testing import CliRunner
 
-    result = CliRunner().invoke(app, [*path, "--help"], prog_name="attestrain")  # type: ignore[arg-type]
+    result = CliRunner().invoke(app, [*path, "--help"], prog_name="attestrain")
     if result.exit_code != 0:
         raise SystemExit(f"error: attestrain {' '.join(path)} --help exits {result.exit_code}: {result.output}")
     text = "\n".join(line.rstrip() for line in result.output.strip("\n").splitlines())

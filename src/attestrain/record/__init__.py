@@ -1,1 +1,1 @@
-"""What is claimed: digests, canonical documents, Merkle trees, signed statements, the transcript. Pure: no input or output."""
+"""What is claimed: digests, canonical documents, Merkle trees, statements, the transcript. Pure, no input or output."""

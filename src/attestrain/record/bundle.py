@@ -1,16 +1,16 @@
 """The bundle: one folder that holds everything a stranger needs, and a manifest that digests every file in it.
 
-    manifest.json                  this page's document
-    spec.json                      the run spec
-    transcript/checkpoint          signed note, with tiles and entries beside it (C2SP tlog-tiles)
-    transcript/tile/...
-    environments/<digest>.json     what each participant says it computed on
-    dataset/manifest.json          the dataset, and the salted leaf digests of its training split
-    dataset/train.leaves
-    traces/<round>/<worker>.json   one per worker-round
-    updates/<round>/<worker>.bin
-    model/model.safetensors        the delivered model
-    data/, states/                 optional: what replaying needs and verifying does not
+manifest.json                  this page's document
+spec.json                      the run spec
+transcript/checkpoint          signed note, with tiles and entries beside it (C2SP tlog-tiles)
+transcript/tile/...
+environments/<digest>.json     what each participant says it computed on
+dataset/manifest.json          the dataset, and the salted leaf digests of its training split
+dataset/train.leaves
+traces/<round>/<worker>.json   one per worker-round
+updates/<round>/<worker>.bin
+model/model.safetensors        the delivered model
+data/, states/                 optional: what replaying needs and verifying does not
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from attestrain.errors import FormatError
 from attestrain.record.canonical import MAX_INTEGER, Json, canonical, parse

@@ -20,7 +20,6 @@ from attestrain.record.names import (
     SOLIDITY,
     Address,
     Branch,
-    Index,
     KeyEpoch,
     Round,
     RunId,

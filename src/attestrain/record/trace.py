@@ -82,7 +82,9 @@ def state_root(state: StateRefs) -> Digest:
     leaves = []
     for name in sorted(state):
         encoded = name.encode("ascii")
-        leaves.append(struct.pack(">H", len(encoded)) + encoded + struct.pack(">Q", state[name].size) + state[name].root)
+        leaves.append(
+            struct.pack(">H", len(encoded)) + encoded + struct.pack(">Q", state[name].size) + state[name].root
+        )
     return merkle.root(leaves)
 
 

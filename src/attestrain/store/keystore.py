@@ -14,7 +14,6 @@ import secrets
 import stat
 import uuid
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt

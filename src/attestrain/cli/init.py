@@ -1,0 +1,46 @@
+"""`attestrain init`: a RUN.toml to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attestrain.cli.options import Json, Quiet, examples
+from attestrain.cli.terminal import emit, say
+from attestrain.errors import UsageError
+
+EXAMPLES = examples(
+    "attestrain init                      write RUN.toml, every setting explained",
+    "attestrain init my.toml",
+    "attestrain init - > RUN.toml         to standard output",
+)
+
+
+def run(
+    path: Annotated[Path, typer.Argument(help="File to write, - for standard output.")] = Path("RUN.toml"),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a commented RUN.toml: the demo's settings, ready to be changed."""
+    from attestrain.cli.extras import require_train
+
+    require_train()
+    from attestrain.run.config import demo_config
+    from attestrain.run.config_text import config_toml
+
+    text = config_toml(demo_config(quick=False))
+    if str(path) == "-":
+        print(text, end="")
+        return
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists", hint="choose another name, or remove it first") from error
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    if json:
+        emit({"path": str(path)})
+    say(f"wrote {path}; train it with: attestrain train {path}", quiet=quiet)

@@ -1,0 +1,114 @@
+"""The command `attestrain`: which commands there are, and what becomes of errors.
+
+Commands import what they need when they are called, so that help, `verify` and `inspect` start at once and work
+without torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+from typer.main import get_command
+
+from attestrain.cli import demo, doctor, init, inspect, replay, tamper, train, verify
+from attestrain.cli.options import examples
+from attestrain.cli.terminal import complain, complain_of
+from attestrain.errors import AttestrainError, ExitCode
+
+app = typer.Typer(
+    name="attestrain",
+    rich_markup_mode=None,  # plain help: an eighth of a second instead of a third, and it pipes
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "attestrain demo                                     the whole story on this machine",
+        "attestrain verify --sample                          judge a small bundle that ships with the package",
+        "attestrain init && attestrain train RUN.toml        a run of your own",
+        "attestrain verify runs/X/bundle --policy runs/X/policy.toml",
+    ),
+)
+
+for command in (init, demo, train, verify, replay, inspect, tamper, doctor):
+    name = command.__name__.rpartition(".")[2]
+    app.command(name, epilog=command.EXAMPLES)(command.run)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from attestrain import __version__
+
+        print(f"attestrain {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def attestrain(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train a model on machines you do not trust; verify offline what was trained, on what, by whom."""
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(ExitCode.USAGE)
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors are reported, never raised."""
+    try:
+        code = get_command(app).main(list(arguments), prog_name="attestrain", standalone_mode=False)
+        if code == ExitCode.INTERRUPTED:
+            complain("interrupted")
+        return int(code or ExitCode.DONE)
+    except AttestrainError as error:
+        complain_of(error)
+        return error.exit_code
+    except TyperException as error:
+        complain(_lower(error.format_message()), "attestrain -h lists the commands, attestrain COMMAND -h the options")
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        complain("interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does. Nothing can be told on it any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except Exception as error:
+        complain(f"bug: {type(error).__name__}: {str(error)[:200]}", f"please report it with {_write_crash(error)}")
+        return ExitCode.BUG
+
+
+def _lower(message: str) -> str:
+    message = " ".join(message.split()).removesuffix(".")
+    return message[:1].lower() + message[1:]
+
+
+def _write_crash(error: Exception) -> Path:
+    """Keep the traceback where it can be found, out of the way of the one line that people read."""
+    text = "".join(traceback.format_exception(error))
+    name = f"crash-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    for folder in (Path(state) / "attestrain", Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+        except OSError:
+            continue
+        return folder / name
+    print(text, file=sys.stderr)
+    return Path("the traceback above")
+
+
+def main() -> None:
+    """Entry point of the `attestrain` script."""
+    sys.exit(execute(sys.argv[1:]))

@@ -1,0 +1,98 @@
+"""An auditor: re-executes the segments drawn for it and signs what it found."""
+
+from __future__ import annotations
+
+import time
+
+from attestrain.corpus.dataset import Split
+from attestrain.record.blob import BlobRef, blob_ref
+from attestrain.record.digest import Digest
+from attestrain.record.keys import SigningKey
+from attestrain.record.names import Round, Size, Text, Worker
+from attestrain.record.statements import Finding, sign
+from attestrain.record.trace import Trace
+from attestrain.replay.segment import Replayed, replay_segment
+from attestrain.rules.admission import TRUNK
+from attestrain.rules.draws import Draw, missing_findings
+from attestrain.run.follower import Follower
+from attestrain.run.states import fetch
+from attestrain.run.worker import KEY_EPOCH
+from attestrain.train.batches import RoundBatches
+from attestrain.train.engine import Engine
+
+
+class AuditorRole:
+    """One auditor.
+
+    Args:
+        slot: its slot among the auditors.
+        follower: its view of the run.
+        engine: re-executes.
+        split: the training split.
+        session: key that signs findings.
+        environment: digest of the environment it registered.
+    """
+
+    def __init__(
+        self, slot: Worker, follower: Follower, engine: Engine, split: Split, session: SigningKey, environment: Digest
+    ) -> None:
+        self._slot = slot
+        self._follower = follower
+        self._engine = engine
+        self._split = split
+        self._session = session
+        self._environment = environment
+        self._settled: set[Round] = set()
+
+    def run(self) -> None:
+        """Take part until the run closes."""
+        while self._follower.ledger.run_close is None:
+            for draw in self._open_draws():
+                self._answer(draw)
+            self._follower.sync()
+
+    def _open_draws(self) -> list[Draw]:
+        """Draws of this auditor that can be answered: the worker has published, no finding stands yet."""
+        ledger, found = self._follower.ledger, []
+        for round_ in sorted(set(ledger.rounds) - self._settled):
+            book = ledger.rounds[round_]
+            mine = [draw for draw in missing_findings(ledger, round_) if draw.auditor == self._slot]
+            found += [draw for draw in mine if draw.worker in book.published]
+            if book.aggregated is not None and not mine:
+                self._settled.add(round_)
+        return found
+
+    def _answer(self, draw: Draw) -> None:
+        begin = time.perf_counter()
+        replayed = self._replay(draw)
+        finding = Finding(
+            run=self._follower.spec.run_id,
+            branch=TRUNK,
+            round=draw.round,
+            worker=draw.worker,
+            segment=Size(draw.segment),
+            auditor=self._slot,
+            key_epoch=KEY_EPOCH,
+            outcome=Text(replayed.outcome),
+            claimed=replayed.claimed,
+            observed=replayed.observed,
+            environment=self._environment,
+            detail=Text(replayed.detail),
+        )
+        self._follower.exchange.submit(sign(finding, self._session).to_bytes())
+        seconds = round(time.perf_counter() - begin, 3)
+        place = {"round": draw.round, "worker": draw.worker, "segment": draw.segment, "phase": replayed.kind}
+        self._follower.exchange.tell(
+            "finding", **place, outcome=replayed.outcome, detail=replayed.detail, seconds=seconds
+        )
+
+    def _replay(self, draw: Draw) -> Replayed:
+        spec, ledger, store = self._follower.spec, self._follower.ledger, self._follower.store
+        book = ledger.rounds[draw.round]
+        published = book.published[draw.worker].statement
+        trace = Trace.from_bytes(store.get(BlobRef(published.trace_blob, published.trace_size)))
+        checkpoint = self._follower.history.at(ledger, draw.round)
+        params = checkpoint.params.tobytes()
+        state_in = fetch(store, spec, trace.states[draw.segment], {blob_ref(params): params})
+        batches = RoundBatches(spec, self._split, book.opened.statement.beacon, draw.worker)
+        return replay_segment(self._engine, spec, trace, draw.segment, state_in, checkpoint, batches)

@@ -1,0 +1,116 @@
+"""Cheats, for demonstrations and tests: engines that do something else than they say.
+
+Each lies in one way and is otherwise honest, so that what catches it is the check that is meant to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from attestrain.corpus.dataset import Batch
+from attestrain.errors import UsageError
+from attestrain.record.names import Round
+from attestrain.record.spec import RunSpec
+from attestrain.record.trace import StepRecord
+from attestrain.train.engine import Engine
+from attestrain.train.state import State
+from attestrain.train.task import Task
+from attestrain.update.arrays import Float32s
+from attestrain.update.header import UpdateHeader
+
+
+class Cheat(Engine):
+    """An engine that is honest until round ``from_round``."""
+
+    def __init__(self, spec: RunSpec, task: Task, from_round: int) -> None:
+        super().__init__(spec, task)
+        self._honest_steps = from_round * spec.schedule.steps
+        self._from_round = from_round
+
+    def cheats_at(self, state: State) -> bool:
+        """Whether the round that ``state`` stands in is one to cheat in."""
+        return int(state["cursor"].view("<u8")[0]) >= self._honest_steps
+
+
+class SkipSteps(Cheat):
+    """Does every other step and reports them all."""
+
+    def inner(self, state: State, batches: Sequence[Batch], rates: Sequence[int]) -> tuple[State, list[StepRecord]]:
+        """Half the work, all the claims."""
+        if not self.cheats_at(state):
+            return super().inner(state, batches, rates)
+        out, done = super().inner(state, batches[::2], rates[::2])
+        claimed = [
+            replace(done[step // 2], batch=batch.digest, rate=rate)
+            for step, (batch, rate) in enumerate(zip(batches, rates, strict=True))
+        ]
+        cursor = state["cursor"].view("<u8") + np.uint64(len(batches))
+        return {**out, "cursor": cursor.astype("<u8").view(np.uint8)}, claimed
+
+
+class WrongData(Cheat):
+    """Trains on the first batch of each segment again and again."""
+
+    def inner(self, state: State, batches: Sequence[Batch], rates: Sequence[int]) -> tuple[State, list[StepRecord]]:
+        """The same batch every step."""
+        if not self.cheats_at(state):
+            return super().inner(state, batches, rates)
+        out, done = super().inner(state, [batches[0]] * len(batches), rates)
+        return out, [replace(step, batch=batch.digest) for step, batch in zip(done, batches, strict=True)]
+
+
+class DoctorOptimizer(Cheat):
+    """Zeroes the optimizer's buffers between rounds, inside adopt."""
+
+    def adopt(self, state: State, params: Float32s) -> State:
+        """Adopts the checkpoint and forgets the optimizer."""
+        out = super().adopt(state, params)
+        if not self.cheats_at(state):
+            return out
+        return {name: np.zeros_like(value) if name.startswith("opt.") else value for name, value in out.items()}
+
+
+class DoctorFeedback(Cheat):
+    """Throws the error feedback away inside compress, after the update was made."""
+
+    def compress(self, state: State, base: Float32s, header: UpdateHeader) -> tuple[bytes, State]:
+        """Compresses and keeps nothing back."""
+        data, out = super().compress(state, base, header)
+        if header.round < self._from_round:
+            return data, out
+        return data, {name: np.zeros_like(value) if name == "ef" else value for name, value in out.items()}
+
+
+class Poison(Cheat):
+    """Trains honestly and publishes the opposite of what it learned."""
+
+    def compress(self, state: State, base: Float32s, header: UpdateHeader) -> tuple[bytes, State]:
+        """Compresses the pseudo-gradient with its sign turned."""
+        if header.round < self._from_round:
+            return super().compress(state, base, header)
+        turned = (2 * base - state["params"]).astype(np.float32)
+        data, out = super().compress({**state, "params": turned}, base, header)
+        return data, {**out, "params": state["params"]}
+
+
+CHEATS: dict[str, type[Cheat]] = {
+    "skip-steps": SkipSteps,
+    "wrong-data": WrongData,
+    "doctor-optimizer": DoctorOptimizer,
+    "doctor-feedback": DoctorFeedback,
+    "poison": Poison,
+}
+
+
+def make_cheat(kind: str, spec: RunSpec, task: Task, from_round: Round) -> Engine:
+    """The engine of a cheat.
+
+    Raises:
+        UsageError: no cheat is called that.
+    """
+    if kind not in CHEATS:
+        raise UsageError(f"no cheat is called {kind!r}", hint=f"there are: {', '.join(CHEATS)}")
+    return CHEATS[kind](spec, task, from_round)

@@ -1,0 +1,231 @@
+"""RUN.toml: what a builder writes. It resolves to a run spec (`run.preparation`), which is what everyone checks.
+
+Each section is the settings of one component. Numbers may be written as TOML floats; what enters the run spec is their
+shortest decimal text.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from attestrain.corpus.config import CorpusConfig
+from attestrain.errors import UsageError
+from attestrain.record.fields import is_decimal
+
+MAX_FILE = 1 << 20
+"""Largest RUN.toml read: a page of settings, with room."""
+
+
+def decimal_text(value: object) -> str:
+    """Shortest plain decimal text of a number, as it enters the run spec ("0.04", never "4e-2").
+
+    Raises:
+        ValueError: not a number, or one that a decimal setting cannot hold.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("expected a number")
+    text = value if isinstance(value, str) else format(value, ".17f" if abs(value) < 1e-4 else "")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    if not is_decimal(text):
+        raise ValueError(f"{value!r} is not a plain decimal number")
+    return text
+
+
+DecimalText = Annotated[str, BeforeValidator(decimal_text)]
+
+
+class Section(BaseModel):
+    """A section of RUN.toml: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunSection(Section):
+    """Name and seed of the run."""
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    seed: int = Field(0, ge=0, lt=2**53)
+
+
+class TaskSection(Section):
+    """What is trained: an entry point of group attestrain.tasks or "package.module:Name", and its settings."""
+
+    name: str = "llama"
+    config: dict[str, Any] = {}
+
+
+class ScheduleSection(Section):
+    """Shape of the run in time. ``batch`` counts sequences per step and worker."""
+
+    rounds: int = Field(30, ge=1)
+    steps: int = Field(20, ge=1)
+    segment_steps: int = Field(10, ge=1)
+    batch: int = Field(4, ge=1)
+    workers: int = Field(4, ge=1, le=64, description="worker processes on this machine")
+
+
+class InnerSection(Section):
+    """Inner optimizer, its peak rate, and the warm-up and cosine decay around it."""
+
+    name: Literal["muon", "adamw", "sgd"] = "muon"
+    rate: DecimalText = "0.04"
+    warmup: int = Field(30, ge=0, description="steps of linear warm-up")
+    final: DecimalText = "0.1"
+    settings: dict[str, DecimalText] = {}
+
+
+class CodecSection(Section):
+    """How pseudo-gradients are compressed."""
+
+    name: Literal["ternary", "two-bit", "dense"] = "ternary"
+    block: int = Field(1024, ge=16)
+    feedback: DecimalText = "1"
+
+
+class OuterSection(Section):
+    """Outer optimizer."""
+
+    name: Literal["nesterov", "sgd"] = "nesterov"
+    rate: DecimalText = "0.8"
+    momentum: DecimalText = "0.5"
+
+
+class ScreenSection(Section):
+    """Screening: updates beyond ``norm_clip`` times the median norm are scaled down; 0 turns it off."""
+
+    norm_clip: DecimalText = "3"
+
+
+class AuditSection(Section):
+    """Replay: the fraction of every worker-round that is re-executed, by how many auditors of how many."""
+
+    fraction: DecimalText = "0.25"
+    votes: int = Field(1, ge=1)
+    auditors: int = Field(1, ge=0, le=16)
+
+
+class CheatSection(Section):
+    """A worker that cheats, for demonstrations and tests."""
+
+    worker: int = Field(ge=0)
+    kind: str = "skip-steps"
+    from_round: int = Field(0, ge=0)
+
+
+class LocalSection(Section):
+    """Running on this machine: how long a round may wait for its workers, what is kept for later replays."""
+
+    deadline: float = Field(600.0, gt=0, description="seconds before a round closes without those that are missing")
+    keep_states_every: int = Field(10, ge=1, description="rounds between the states a stranger's replay starts from")
+    validation_sequences: int = Field(128, ge=1)
+    solo: bool = Field(False, description="also train one worker alone, for comparison")
+
+
+class RunConfig(Section):
+    """A whole RUN.toml."""
+
+    run: RunSection = RunSection()
+    task: TaskSection = TaskSection()
+    dataset: CorpusConfig = CorpusConfig()
+    schedule: ScheduleSection = ScheduleSection()
+    inner: InnerSection = InnerSection()
+    codec: CodecSection = CodecSection()
+    outer: OuterSection = OuterSection()
+    screen: ScreenSection = ScreenSection()
+    audit: AuditSection = AuditSection()
+    cheat: tuple[CheatSection, ...] = ()
+    local: LocalSection = LocalSection()
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read RUN.toml and apply overrides of the form ``section.key=value`` (the value as TOML, or else as text).
+
+    Raises:
+        UsageError: the file or an override is missing, malformed or unknown.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        hint = "make one with: attestrain init"
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint=hint) from error
+    if len(data) > MAX_FILE:
+        raise UsageError(f"{path} is larger than {MAX_FILE} bytes")
+    try:
+        settings = tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    for override in overrides:
+        _override(settings, override)
+    return make_config(settings, str(path))
+
+
+def make_config(settings: dict[str, Any], where: str) -> RunConfig:
+    """Check ``settings``.
+
+    Raises:
+        UsageError: naming the first setting that is unknown or out of range.
+    """
+    try:
+        config = RunConfig.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{where}: {place}: {first['msg']}", hint="attestrain init shows every setting") from error
+    slots = [cheat.worker for cheat in config.cheat]
+    if any(slot >= config.schedule.workers for slot in slots) or len(set(slots)) != len(slots):
+        raise UsageError(f"{where}: cheat.worker names a worker that does not exist, or one twice")
+    return config
+
+
+def _override(settings: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    *sections, name = key.strip().split(".")
+    if not equals or not sections:
+        hint = "for example --set schedule.rounds=10"
+        raise UsageError(f"override {override!r} is not of the form section.key=value", hint=hint)
+    target = settings
+    for section in sections:
+        target = target.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise UsageError(f"override {override!r}: {section} is not a section")
+    target[name] = _toml_value(text.strip())
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def demo_config(*, quick: bool) -> RunConfig:
+    """The demonstration: four honest workers, one that skips half its steps, one auditor, the built-in corpus."""
+    if quick:
+        return make_config(_QUICK, "quick demo")
+    return make_config(_DEMO, "demo")
+
+
+_CHEAT = {"worker": 4, "kind": "skip-steps", "from_round": 3}
+_DEMO: dict[str, Any] = {
+    "run": {"name": "demo", "seed": 1},
+    "schedule": {"workers": 5},
+    "cheat": [_CHEAT],
+    "local": {"solo": True},
+}
+_QUICK: dict[str, Any] = {
+    "run": {"name": "quick", "seed": 1},
+    "task": {"config": {"width": 32, "layers": 2, "heads": 2, "hidden": 88}},
+    "dataset": {"source": "slice", "sequence_tokens": 64},
+    "schedule": {"rounds": 8, "steps": 10, "segment_steps": 5, "batch": 4, "workers": 5},
+    "inner": {"warmup": 10},
+    "audit": {"fraction": 0.5},
+    "cheat": [_CHEAT],
+    "local": {"solo": True, "keep_states_every": 4, "validation_sequences": 64},
+}

@@ -1,0 +1,54 @@
+"""RUN.toml as text: every setting, its default, what it means."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from attestrain.run.config import RunConfig
+
+WIDTH = 36
+"""Column at which comments begin."""
+
+
+def config_toml(config: RunConfig) -> str:
+    """RUN.toml that `load_config` reads back to ``config``."""
+    parts = ["# A run of attestrain. Train it with: attestrain train RUN.toml\n"]
+    for name, info in RunConfig.model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            title = (type(value).__doc__ or "").strip().splitlines()[0]
+            parts.append(f"# {info.description or title}\n[{name}]\n{_lines(value)}")
+        else:
+            parts += [f"[[{name}]]\n{_lines(item)}" for item in value]
+    return "\n".join(parts)
+
+
+def _lines(section: BaseModel) -> str:
+    lines = []
+    for key, info in type(section).model_fields.items():
+        value = getattr(section, key)
+        if value is None:
+            continue
+        line = f"{key} = {_toml(value)}"
+        lines.append(f"{line:<{WIDTH}} # {info.description}" if info.description else line)
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items()) + " }" if value else "{}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    # TOML basic strings escape exactly as JSON does, as far as these settings go.
+    return json.dumps(str(value))
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)

@@ -1,0 +1,94 @@
+"""Following a run: a ledger kept in step with the transcript, and every checkpoint re-derived from the updates.
+
+Workers and auditors believe nothing that they can recompute. A checkpoint that does not follow from the published
+updates stops them.
+"""
+
+from __future__ import annotations
+
+from attestrain.errors import Refuted
+from attestrain.record.blob import BlobRef
+from attestrain.record.names import Round, Worker
+from attestrain.record.spec import RunSpec
+from attestrain.record.statements import Signed
+from attestrain.rules.admission import admit
+from attestrain.rules.ledger import Ledger
+from attestrain.rules.membership import candidates
+from attestrain.run.exchange import Exchange
+from attestrain.store.blobs import BlobStore
+from attestrain.update.checkpoint import Advance, Checkpoint, advance, genesis
+
+KEPT = 3
+"""Checkpoints kept in memory: the round that trains, the one that is audited, one more for a slow auditor."""
+
+
+def updates_of(ledger: Ledger, store: BlobStore, round_: Round) -> dict[Worker, bytes]:
+    """Updates of the candidates of a round, from the store.
+
+    Raises:
+        Unreachable: an update is not in the store.
+        FormatError: stored bytes are not the committed ones.
+    """
+    receipts = ledger.rounds[round_].receipts
+    refs = {w: receipts[w].statement for w in candidates(ledger, round_)}
+    return {w: store.get(BlobRef(receipt.update_root, receipt.update_size)) for w, receipt in refs.items()}
+
+
+class History:
+    """Checkpoints of a run, derived one after the other from checkpoint 0 (``first``)."""
+
+    def __init__(self, spec: RunSpec, store: BlobStore) -> None:
+        self._spec = spec
+        self._store = store
+        self.first = genesis(spec)
+        self._latest = self.first
+        self._kept: dict[Round, Checkpoint] = {self.first.record.round: self.first}
+
+    def at(self, ledger: Ledger, round_: Round) -> Checkpoint:
+        """Checkpoint that ``round_`` starts from.
+
+        Raises:
+            Refuted: the transcript names another one than follows from the updates.
+        """
+        if round_ < self._latest.record.round and round_ not in self._kept:
+            self._latest = self.first
+        while self._latest.record.round < round_:
+            self._keep(self.derive(ledger, self._latest.record.round).checkpoint)
+        checkpoint = self._kept.get(round_, self._latest)
+        if checkpoint.record.digest != ledger.rounds[round_].opened.statement.base:
+            raise Refuted(f"round {round_} opens on a checkpoint that does not follow from the updates")
+        return checkpoint
+
+    def derive(self, ledger: Ledger, round_: Round) -> Advance:
+        """What the updates of ``round_`` make of its checkpoint."""
+        base = self._kept.get(round_, self._latest)
+        return advance(self._spec, base, updates_of(ledger, self._store, round_))
+
+    def _keep(self, checkpoint: Checkpoint) -> None:
+        self._latest = checkpoint
+        self._kept[checkpoint.record.round] = checkpoint
+        for round_ in sorted(self._kept)[:-KEPT]:
+            del self._kept[round_]
+
+
+class Follower:
+    """A ledger that follows an exchange."""
+
+    def __init__(self, spec: RunSpec, exchange: Exchange, store: BlobStore) -> None:
+        self.spec = spec
+        self.exchange = exchange
+        self.store = store
+        self.ledger = Ledger(spec)
+        self.history = History(spec, store)
+
+    def sync(self) -> None:
+        """File what is new, waiting for something if nothing is.
+
+        Raises:
+            Refuted: the sequencer passed on an entry that may not stand.
+            Stopped: the network is gone.
+        """
+        for entry in self.exchange.poll(self.ledger.size):
+            signed = Signed.from_bytes(entry)
+            admit(self.ledger, signed)
+            self.ledger.file(signed)

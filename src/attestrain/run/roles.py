@@ -1,0 +1,139 @@
+"""The cast of a local run: which processes there are and what each of them does from its first line to its last."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from attestrain.corpus.dataset import Dataset
+from attestrain.record.digest import Digest
+from attestrain.record.keys import SigningKey
+from attestrain.record.names import Round, Text, Worker
+from attestrain.record.spec import RunSpec
+from attestrain.record.statements import Join, sign
+from attestrain.rules.ledger import Ledger
+from attestrain.run.auditor import AuditorRole
+from attestrain.run.baseline import train_solo
+from attestrain.run.cheats import make_cheat
+from attestrain.run.config import RunConfig
+from attestrain.run.evaluation import Evaluator
+from attestrain.run.events import EventLog
+from attestrain.run.exchange import Exchange
+from attestrain.run.folder import RunFolder
+from attestrain.run.follower import Follower
+from attestrain.run.keyring import Keyring
+from attestrain.run.local import LocalNetwork, PipeExchange
+from attestrain.run.worker import KEY_EPOCH, WorkerRole
+from attestrain.store.blobs import BlobStore
+from attestrain.train.engine import Engine
+from attestrain.train.task import Task
+
+SOLO_POINTS = 6
+"""Points of the comparison curve: evaluating costs the others time."""
+
+
+class Cast:
+    """The processes of a run: workers (some may cheat), auditors, and on request one worker alone for comparison."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        run: RunFolder,
+        spec: RunSpec,
+        dataset: Dataset,
+        task: Task,
+        keys: Keyring,
+        environment: Digest,
+    ) -> None:
+        self._config = config
+        self._run = run
+        self._spec = spec
+        self._dataset = dataset
+        self._task = task
+        self._environment = environment
+        self._workers = [Worker(slot) for slot in range(config.schedule.workers)]
+        self._auditors = [Worker(slot) for slot in range(config.audit.auditors)]
+        # Keys are opened before the fork: a key that a process does not need, it forgets by dropping this object.
+        names = [f"worker-{slot}" for slot in self._workers] + [f"auditor-{slot}" for slot in self._auditors]
+        self._keys = {name: (keys.signing(name), keys.signing(f"{name}-session")) for name in names}
+
+    def start(self, network: LocalNetwork) -> None:
+        """Start every process."""
+        for slot in self._workers:
+            network.add("worker", slot, functools.partial(self._work, slot))
+        for slot in self._auditors:
+            network.add("auditor", slot, functools.partial(self._audit, slot))
+        if self._config.local.solo and self.solo_loss(self._run.events) is None:
+            network.add("solo", Worker(0), self._solo)
+
+    def present(self, ledger: Ledger) -> Callable[[], bool]:
+        """Whether all have joined."""
+        return lambda: ledger.slots("worker") == self._workers and ledger.slots("auditor") == self._auditors
+
+    def finished(self, events: EventLog) -> Callable[[], bool]:
+        """Whether what runs beside the rounds is done too."""
+        return lambda: not self._config.local.solo or self.solo_loss(self._run.events) is not None
+
+    def _work(self, slot: Worker, exchange: PipeExchange) -> None:
+        session = self._join("worker", slot, exchange)
+        engine = self._engine(slot)
+        follower = Follower(self._spec, exchange, BlobStore(self._run.store))
+        WorkerRole(
+            slot,
+            follower,
+            engine,
+            self._dataset.split("train"),
+            session,
+            self._environment,
+            self._run.role("worker", slot),
+            self._config.local.keep_states_every,
+        ).run()
+
+    def _engine(self, slot: Worker) -> Engine:
+        for cheat in self._config.cheat:
+            if cheat.worker == slot:
+                return make_cheat(cheat.kind, self._spec, self._task, Round(cheat.from_round))
+        return Engine(self._spec, self._task)
+
+    def _audit(self, slot: Worker, exchange: PipeExchange) -> None:
+        session = self._join("auditor", slot, exchange)
+        follower = Follower(self._spec, exchange, BlobStore(self._run.store))
+        engine = Engine(self._spec, self._task)
+        split = self._dataset.split("train")
+        AuditorRole(slot, follower, engine, split, session, self._environment).run()
+
+    def _join(self, role: str, slot: Worker, exchange: Exchange) -> SigningKey:
+        """Take the slot; a process that was started again sends the same bytes and finds itself joined."""
+        participant, session = self._keys[f"{role}-{slot}"]
+        join = Join(
+            run=self._spec.run_id,
+            role=Text(role),
+            worker=slot,
+            participant=participant.address,
+            session=session.address,
+            key_epoch=KEY_EPOCH,
+            environment=self._environment,
+        )
+        exchange.submit(sign(join, participant).to_bytes())
+        return session
+
+    def _solo(self, exchange: PipeExchange) -> None:
+        engine = Engine(self._spec, self._task)
+        evaluate = Evaluator(Engine(self._spec, self._task), self._dataset, self._config.local.validation_sequences)
+        rounds = self._spec.schedule.rounds
+        every = max(1, rounds // SOLO_POINTS)
+        for round_, params in train_solo(engine, self._dataset):
+            if (rounds - 1 - round_) % every == 0:
+                exchange.tell("solo", round=round_, loss=evaluate(params), last=round_ == rounds - 1)
+
+    @staticmethod
+    def solo_loss(events: Path) -> float | None:
+        """Final loss of the worker alone, if the events have it."""
+        with events.open(encoding="utf-8") as file:
+            for line in file:
+                event = json.loads(line)
+                if event["kind"] == "solo" and event["last"]:
+                    return float(event["loss"])
+        return None

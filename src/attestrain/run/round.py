@@ -1,0 +1,114 @@
+"""One round, as DESIGN section 4 tells it.
+
+Every step looks at what the transcript already holds and does what is missing, so playing a round again after a crash
+goes on where it stopped. The conductor does nothing that others could not check: it opens, waits, closes, aggregates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from attestrain.record.digest import ZERO_DIGEST
+from attestrain.record.names import Round, Size, Worker
+from attestrain.record.statements import Aggregated, CommitClose, RoundOpen
+from attestrain.rules.admission import TRUNK
+from attestrain.rules.beacon import commitment_root, round_beacon
+from attestrain.rules.draws import missing_findings
+from attestrain.rules.faults import faults, standing
+from attestrain.rules.ledger import Ledger
+from attestrain.rules.membership import members_root
+from attestrain.run.follower import History
+from attestrain.run.sequencer import Sequencer
+from attestrain.update.checkpoint import Advance
+
+
+class Network(Protocol):
+    """The processes around the conductor."""
+
+    def wait(self, condition: Callable[[], bool], deadline: float) -> bool:
+        """Serve everybody until ``condition`` holds (True) or ``deadline`` seconds have passed (False)."""
+        ...
+
+
+class Conductor:
+    """Plays rounds.
+
+    Args:
+        sequencer: orders and signs.
+        history: re-derives checkpoints.
+        network: the other processes.
+        deadline: seconds a step may wait for somebody.
+    """
+
+    def __init__(self, sequencer: Sequencer, history: History, network: Network, deadline: float) -> None:
+        self.sequencer = sequencer
+        self.ledger: Ledger = sequencer.ledger
+        self.history = history
+        self.network = network
+        self.deadline = deadline
+
+    def play(self, round_: Round) -> Advance:
+        """Play ``round_`` to its end, or to the end of what is missing of it."""
+        self.assign(round_)
+        self.train(round_)
+        self.close(round_)
+        self.publish(round_)
+        return self.aggregate(round_)
+
+    def assign(self, round_: Round) -> None:
+        """4.1: name the checkpoint and the beacon, from which every worker knows its batches."""
+        if round_ in self.ledger.rounds:
+            return
+        base, commitment = self.history.first.record.digest, ZERO_DIGEST
+        if round_ > 0:
+            before = self.ledger.rounds[Round(round_ - 1)]
+            if before.closed is None or before.aggregated is None:
+                raise AssertionError(f"round {round_} cannot follow an unfinished one")
+            base, commitment = before.aggregated.statement.checkpoint, before.closed.statement.commitment
+        beacon = round_beacon(self.ledger.spec, round_, commitment)
+        self.sequencer.state(RoundOpen(self.ledger.spec.run_id, TRUNK, round_, base, beacon))
+
+    def train(self, round_: Round) -> None:
+        """4.2 to 4.4: workers train, compress and commit; meanwhile auditors replay what was drawn before."""
+        book = self.ledger.rounds[round_]
+        if book.closed is None:
+            self.network.wait(lambda: self.working() <= book.receipts.keys(), self.deadline)
+            self.network.wait(lambda: self.audited(round_), self.deadline)
+
+    def working(self) -> set[Worker]:
+        """Workers that are expected to commit: those that joined and are not at fault."""
+        return set(self.ledger.slots("worker")) - faults(self.ledger).keys()
+
+    def audited(self, before: Round) -> bool:
+        """Whether every draw of the rounds before ``before`` has its findings (published work only)."""
+        return not any(
+            draw.worker in self.ledger.rounds[round_].published
+            for round_ in map(Round, range(max(0, before - 1), before))
+            for draw in missing_findings(self.ledger, round_)
+        )
+
+    def close(self, round_: Round) -> None:
+        """4.5: close the commit list; only now may updates be seen, so nobody can copy one in time."""
+        if self.ledger.rounds[round_].closed is None:
+            receipts = standing(self.ledger, round_)
+            commitment = commitment_root(receipts.values())
+            run = self.ledger.spec.run_id
+            self.sequencer.state(CommitClose(run, TRUNK, round_, Size(len(receipts)), commitment))
+
+    def publish(self, round_: Round) -> None:
+        """4.5: wait for the updates of everyone who committed."""
+        book = self.ledger.rounds[round_]
+        if book.aggregated is None:
+            self.network.wait(lambda: standing(self.ledger, round_).keys() <= book.published.keys(), self.deadline)
+
+    def aggregate(self, round_: Round) -> Advance:
+        """4.6: from the members' updates to the next checkpoint, as everyone else computes it too."""
+        book = self.ledger.rounds[round_]
+        self.history.at(self.ledger, round_)
+        outcome = self.history.derive(self.ledger, round_)
+        if book.aggregated is None:
+            members = members_root({w: book.receipts[w].statement.update_root for w in outcome.members})
+            checkpoint = outcome.checkpoint.record.digest
+            self.sequencer.state(Aggregated(self.ledger.spec.run_id, TRUNK, round_, members, checkpoint))
+        return outcome

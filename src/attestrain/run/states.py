@@ -1,0 +1,45 @@
+"""States in the blob store: what a worker uploads for a drawn segment and an auditor fetches.
+
+The parameters that a state takes over from a checkpoint are not uploaded: whoever follows the transcript has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from attestrain.record.blob import BlobRef
+from attestrain.record.spec import RunSpec
+from attestrain.record.trace import StateRefs, Trace
+from attestrain.store.blobs import BlobStore
+from attestrain.train.state import State, state_from_blobs, state_to_blobs
+
+ADOPTED = 1
+"""Index of the state after adopt, the first whose parameters are the checkpoint's."""
+
+
+def needed(trace: Trace, segment: int) -> StateRefs:
+    """Components of the state before ``segment`` that cannot be had from the checkpoint."""
+    state = trace.states[segment]
+    return {name: ref for name, ref in state.items() if segment != ADOPTED or name != "params"}
+
+
+def fetchable(store: BlobStore, trace: Trace, segment: int) -> bool:
+    """Whether the state before ``segment`` can be put together from the store and the checkpoint."""
+    return all(store.has(ref) for ref in needed(trace, segment).values())
+
+
+def upload(store: BlobStore, state: State, names: Iterable[str]) -> None:
+    """Put components of a state into the store."""
+    blobs = state_to_blobs(state)
+    for name in names:
+        store.put(blobs[name])
+
+
+def fetch(store: BlobStore, spec: RunSpec, refs: StateRefs, known: Mapping[BlobRef, bytes]) -> State:
+    """The state named by ``refs``; components in ``known`` are taken from there.
+
+    Raises:
+        Unreachable: a component is not in the store.
+        FormatError: stored bytes are not what they are called, or have the wrong size for the run.
+    """
+    return state_from_blobs(spec, {name: known[ref] if ref in known else store.get(ref) for name, ref in refs.items()})

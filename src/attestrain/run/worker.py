@@ -1,0 +1,201 @@
+"""A worker: follows the run, trains its rounds, commits, publishes. It only dials out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from attestrain.corpus.dataset import Split
+from attestrain.record.digest import Digest, sha256
+from attestrain.record.keys import SigningKey
+from attestrain.record.names import KeyEpoch, Round, Size, Tokens, Worker
+from attestrain.record.statements import Published, Receipt, sign
+from attestrain.record.trace import Trace, state_root
+from attestrain.rules.admission import TRUNK
+from attestrain.rules.beacon import draw_seed
+from attestrain.rules.draws import drawn_segments
+from attestrain.rules.faults import faults
+from attestrain.rules.ledger import RoundBook
+from attestrain.run.follower import Follower
+from attestrain.run.journal import Journal, Slot
+from attestrain.run.states import ADOPTED, fetch, needed, upload
+from attestrain.store.blobs import BlobStore
+from attestrain.train.batches import RoundBatches
+from attestrain.train.engine import Engine
+from attestrain.train.schedule import bits_float
+from attestrain.train.state import State, genesis_state, state_refs
+from attestrain.train.trace import OnSegment, RoundInputs, RoundWork, SegmentWork, run_round
+
+KEY_EPOCH = KeyEpoch(0)
+"""Local workers keep one session key for the whole run."""
+
+
+class WorkerRole:
+    """One worker.
+
+    Args:
+        slot: its slot in the run.
+        follower: its view of the run.
+        engine: trains.
+        split: the training split.
+        session: key that signs receipts.
+        environment: digest of the environment it registered.
+        folder: its own memory.
+        keep_states_every: rounds between the states it leaves for later replays.
+    """
+
+    def __init__(
+        self,
+        slot: Worker,
+        follower: Follower,
+        engine: Engine,
+        split: Split,
+        session: SigningKey,
+        environment: Digest,
+        folder: Path,
+        keep_states_every: int,
+    ) -> None:
+        self._slot = slot
+        self._follower = follower
+        self._engine = engine
+        self._split = split
+        self._session = session
+        self._environment = environment
+        self._own = BlobStore(folder / "blobs")
+        self._journal = Journal(folder / "journal")
+        self._keep_every = keep_states_every
+        self._work: RoundWork | None = None
+
+    def run(self) -> None:
+        """Take part until the run closes or this worker is excluded."""
+        ledger = self._follower.ledger
+        while ledger.run_close is None and self._slot not in faults(ledger):
+            if (last := ledger.last_round()) is not None:
+                self._act(last, ledger.rounds[last])
+            self._follower.sync()
+
+    def _act(self, round_: Round, book: RoundBook) -> None:
+        if book.aggregated is not None:
+            return
+        if book.closed is None and self._slot not in book.receipts:
+            self._commit(round_)
+        elif book.closed is not None and self._slot in book.receipts and self._slot not in book.published:
+            self._publish(round_, book.closed.statement.commitment)
+
+    def _commit(self, round_: Round) -> None:
+        """Train the round unless the journal has it, journal it, sign it, send it."""
+        slot = self._journal.get(round_)
+        if slot is None:
+            self._work = self._train(round_, self._begin(round_))
+            slot = self._record(self._work)
+        trace = Trace.from_bytes(self._own.get(slot.trace))
+        receipt = self._receipt(trace)
+        if sha256(receipt.signing_digest()) != slot.digest:
+            raise AssertionError(f"round {round_} was journalled with another receipt")
+        self._follower.exchange.submit(sign(receipt, self._session).to_bytes())
+
+    def _train(self, round_: Round, begin: State) -> RoundWork:
+        spec, ledger = self._follower.spec, self._follower.ledger
+        checkpoint = self._follower.history.at(ledger, round_)
+        beacon = ledger.rounds[round_].opened.statement.beacon
+        batches = RoundBatches(spec, self._split, beacon, self._slot)
+        inputs = RoundInputs(TRUNK, round_, self._slot, checkpoint.record.digest, checkpoint.params, batches)
+        return run_round(self._engine, inputs, begin, self._reporter(round_))
+
+    def _reporter(self, round_: Round) -> OnSegment:
+        """Tells the exchange of every segment as it is done."""
+        begin = time.perf_counter()
+        schedule = self._follower.spec.schedule
+        tokens = schedule.batch * schedule.sequence_tokens
+
+        def report(index: int, work: SegmentWork) -> None:
+            nonlocal begin
+            now = time.perf_counter()
+            steps = work.segment.steps
+            loss = bits_float(steps[-1].loss) if steps else None
+            seconds, begin = round(now - begin, 4), now
+            place = {"worker": self._slot, "round": round_, "segment": index, "phase": work.segment.kind}
+            tell = self._follower.exchange.tell
+            tell("segment", **place, loss=loss, tokens=tokens * len(steps), seconds=seconds)
+
+        return report
+
+    def _begin(self, round_: Round) -> State:
+        """The state this worker enters a round with: where its last committed round ended, or all zeros."""
+        spec, before = self._follower.spec, self._journal.last_before(round_)
+        if before is None:
+            return genesis_state(spec)
+        if self._work is not None and self._work.trace.round == before.round:
+            return self._work.states[-1]
+        return fetch(self._own, spec, before.end, {})
+
+    def _record(self, work: RoundWork) -> Slot:
+        trace, spec = work.trace, self._follower.spec
+        for state in (work.states[0], work.states[-1]):
+            upload(self._own, state, spec.state)
+        slot = Slot(
+            round=trace.round,
+            digest=sha256(self._receipt(trace).signing_digest()),
+            trace=self._own.put(trace.to_bytes()),
+            update=self._own.put(work.update),
+            begin=state_refs(work.states[0]),
+            end=state_refs(work.states[-1]),
+        )
+        self._journal.put(slot)
+        return slot
+
+    def _receipt(self, trace: Trace) -> Receipt:
+        spec = self._follower.spec
+        opened = self._follower.ledger.rounds[trace.round].opened.statement
+        return Receipt(
+            run=spec.run_id,
+            branch=TRUNK,
+            round=trace.round,
+            worker=self._slot,
+            key_epoch=KEY_EPOCH,
+            base=opened.base,
+            first_state=state_root(trace.states[0]),
+            last_state=state_root(trace.states[-1]),
+            trace_root=trace.root,
+            update_root=trace.update.root,
+            update_size=Size(trace.update.size),
+            environment=self._environment,
+            tokens=Tokens(spec.schedule.round_tokens),
+        )
+
+    def _publish(self, round_: Round, commitment: Digest) -> None:
+        """After the close: trace, update and the states before drawn segments go where everyone can fetch them."""
+        store, slot = self._follower.store, self._journal.get(round_)
+        if slot is None:
+            raise AssertionError(f"round {round_} has a receipt that is not journalled")
+        trace = Trace.from_bytes(self._own.get(slot.trace))
+        store.put(self._own.get(slot.update))
+        store.put(trace.to_bytes())
+        self._upload_states(trace, slot, commitment)
+        published = Published(
+            run=trace.run,
+            branch=TRUNK,
+            round=round_,
+            worker=self._slot,
+            key_epoch=KEY_EPOCH,
+            trace_root=trace.root,
+            trace_blob=slot.trace.root,
+            trace_size=Size(slot.trace.size),
+            update_root=trace.update.root,
+        )
+        self._follower.exchange.submit(sign(published, self._session).to_bytes())
+
+    def _upload_states(self, trace: Trace, slot: Slot, commitment: Digest) -> None:
+        spec = self._follower.spec
+        drawn = set(drawn_segments(spec, draw_seed(spec, trace.round, commitment), self._slot))
+        if trace.round % self._keep_every == 0:
+            drawn.add(ADOPTED)
+        states = self._states(trace.round, slot)
+        for segment in drawn:
+            upload(self._follower.store, states[segment], needed(trace, segment))
+
+    def _states(self, round_: Round, slot: Slot) -> list[State]:
+        """All states of a round; after a restart they are derived again from where the round began."""
+        if self._work is None or self._work.trace.round != round_:
+            self._work = self._train(round_, fetch(self._own, self._follower.spec, slot.begin, {}))
+        return self._work.states

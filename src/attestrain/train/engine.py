@@ -1,0 +1,115 @@
+"""The three things a worker does to its state: adopt a checkpoint, take inner steps, compress.
+
+Each depends on its arguments alone: buffers are loaded from the given state and copied out into a new one, and the
+given one is never written to. Replaying a segment is calling the same function with the same arguments.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from attestrain.corpus.dataset import Batch
+from attestrain.errors import RunFailed, UsageError
+from attestrain.record.spec import RunSpec
+from attestrain.record.trace import StepRecord
+from attestrain.train.determinism import determinism
+from attestrain.train.flat import FlatModel
+from attestrain.train.optimizers import make_optimizer
+from attestrain.train.schedule import bits_float, float_bits
+from attestrain.train.settings import state_sizes
+from attestrain.train.state import CURSOR, State, cursor_component, cursor_of, frozen
+from attestrain.train.task import Task, positive_setting
+from attestrain.update.feedback import compress
+from attestrain.update.header import UpdateHeader
+
+
+class Engine:
+    """Executes one run's segments in this process.
+
+    Raises:
+        UsageError: the task or the optimizer is not the one that the spec describes.
+    """
+
+    def __init__(self, spec: RunSpec, task: Task) -> None:
+        determinism()
+        self.spec = spec
+        self.task = task
+        if spec.state != state_sizes(spec.layout, spec.inner.name, spec.codec.name):
+            raise UsageError("the run spec's state is not that of its optimizer and codec")
+        if spec.schedule.sequence_tokens > positive_setting(spec.task.config, "context"):
+            raise UsageError("the run spec's sequences are longer than the model's context")
+        self.model = FlatModel(task.build_model(spec.task.config), spec.layout)
+        self._optimizer = make_optimizer(spec.inner, self.model)
+        self._clip = float(spec.inner.settings["clip"])
+
+    def adopt(self, state: State, checkpoint: npt.NDArray[np.float32]) -> State:
+        """Take the checkpoint's parameters (flat, layout order); everything else stays."""
+        params = np.ascontiguousarray(checkpoint, "<f4").copy()
+        if params.nbytes != self.spec.state["params"]:
+            raise UsageError(f"checkpoint of {params.size} parameters is not this run's")
+        return {**state, "params": frozen(params)}
+
+    def inner(self, state: State, batches: Sequence[Batch], rates: Sequence[int]) -> tuple[State, list[StepRecord]]:
+        """Take one optimizer step per batch.
+
+        Args:
+            state: where to start.
+            batches: what each step trains on.
+            rates: float32 bits of each step's learning rate.
+
+        Returns:
+            The state with new parameters, optimizer buffers and cursor, and a record of every step. The gradient norm
+            in a record is that before clipping.
+
+        Raises:
+            RunFailed: a loss or gradient is not finite.
+        """
+        self._load(state)
+        start = cursor_of(state)
+        records = [
+            self._step(batch, bits, index)
+            for index, (batch, bits) in enumerate(zip(batches, rates, strict=True), start + 1)
+        ]
+        buffers = {name: frozen(buffer.numpy().copy()) for name, buffer in self._optimizer.buffers.items()}
+        cursor = cursor_component(start + len(records))
+        return {**state, "params": frozen(self.model.params()), **buffers, CURSOR: cursor}, records
+
+    def compress(self, state: State, base: npt.NDArray[np.float32], header: UpdateHeader) -> tuple[bytes, State]:
+        """Encode base minus parameters plus error feedback; only the error feedback ``ef`` changes.
+
+        Raises:
+            RunFailed: a value is not finite.
+        """
+        params, feedback = state["params"].view(np.float32), state.get("ef")
+        kept = None if feedback is None else feedback.view(np.float32)
+        data, left = compress(self.spec, header, base, params, kept)
+        return data, state if left is None else {**state, "ef": frozen(np.ascontiguousarray(left, "<f4"))}
+
+    def _load(self, state: State) -> None:
+        self.model.load(state["params"].view(np.float32))
+        for name, buffer in self._optimizer.buffers.items():
+            buffer.numpy()[:] = state[name]
+        self.model.module.train()
+
+    def _step(self, batch: Batch, rate_bits: int, index: int) -> StepRecord:
+        # Models that draw random numbers, as dropout does, draw the same ones when the step is executed again.
+        torch.manual_seed((self.spec.seed << 20) + index & (2**63 - 1))
+        model = self.model
+        model.grads.zero_()
+        loss = self.task.loss(model.module, torch.from_numpy(batch.tokens))
+        loss.backward()
+        value, norm = float(loss.detach()), model.grad_norm()
+        if not (math.isfinite(value) and math.isfinite(norm)):
+            raise RunFailed(
+                f"step {index}: loss {value}, gradient norm {norm}",
+                hint="training diverged: lower the peak learning rate or lengthen the warm-up",
+            )
+        if norm > self._clip:
+            model.grads.mul_(self._clip / norm)
+        self._optimizer.step(bits_float(rate_bits), index)
+        return StepRecord(batch.digest, float_bits(value), float_bits(norm), rate_bits)

@@ -1,0 +1,24 @@
+"""Array types of the exact path, and the one limit on what any update may hold."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32s = NDArray[np.float32]
+Float64s = NDArray[np.float64]
+Int64s = NDArray[np.int64]
+Int8s = NDArray[np.int8]
+Bools = NDArray[np.bool_]
+Bits = NDArray[np.uint8]
+"""One 0 or 1 per byte."""
+
+STORED: Final = np.dtype("<f4")
+"""How flat buffers are stored: little-endian float32."""
+
+MAX_MAGNITUDE: Final = math.ldexp(1.0, 106)
+"""Every value of an update is smaller than this. Honest ones are far below 1; the bound keeps every later product and
+sum of the exact path finite in float64, whatever a worker sends."""

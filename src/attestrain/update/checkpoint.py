@@ -1,0 +1,118 @@
+"""From checkpoint to checkpoint: the one computation that the sequencer, every worker and every verifier repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from attestrain.errors import FormatError
+from attestrain.record.blob import BlobRef, blob_ref
+from attestrain.record.checkpoint import CheckpointRecord
+from attestrain.record.names import Branch, Round, Worker
+from attestrain.record.spec import RunSpec
+from attestrain.update.aggregate import mean
+from attestrain.update.arrays import STORED, Float32s
+from attestrain.update.codec import DecodedUpdate, decode
+from attestrain.update.header import UpdateHeader, read_opening
+from attestrain.update.initial import initial_params
+from attestrain.update.outer import outer_step
+from attestrain.update.screen import Screened, screen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """A checkpoint with its values, flat and in layout order. The arrays are never written to."""
+
+    record: CheckpointRecord
+    params: Float32s
+    momentum: Float32s
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Advance:
+    """The next checkpoint, what screening said of each decoded update, and why the others were refused."""
+
+    checkpoint: Checkpoint
+    screened: dict[Worker, Screened]
+    rejected: dict[Worker, str]
+
+    @property
+    def members(self) -> list[Worker]:
+        """Workers whose update moved the checkpoint, ascending."""
+        return sorted(worker for worker, judged in self.screened.items() if judged.reason != "zero")
+
+
+def genesis(spec: RunSpec) -> Checkpoint:
+    """Checkpoint 0: the initial parameters and no momentum."""
+    params = initial_params(spec)
+    return _named(spec, Branch(0), Round(0), params, np.zeros_like(params))
+
+
+def advance(spec: RunSpec, checkpoint: Checkpoint, updates: Mapping[Worker, bytes]) -> Advance:
+    """Close a round: decode, screen, average, take the outer step.
+
+    A function of the contents of ``updates`` alone, whatever their order. Bytes that are not an update of their slot
+    are refused with a reason and never raise. Without contributors, parameters and momentum stay.
+    """
+    decoded: dict[Worker, DecodedUpdate] = {}
+    rejected: dict[Worker, str] = {}
+    for worker in sorted(updates):
+        try:
+            decoded[worker] = open_update(spec, checkpoint.record, worker, updates[worker])
+        except FormatError as error:
+            rejected[worker] = str(error)
+    screened = screen(decoded, spec.norm_clip)
+    aggregate = mean(spec, decoded, screened)
+    params, momentum = checkpoint.params, checkpoint.momentum
+    if aggregate is not None:
+        params, momentum = outer_step(spec, params, momentum, aggregate)
+    record = checkpoint.record
+    return Advance(_named(spec, record.branch, Round(record.round + 1), params, momentum), screened, rejected)
+
+
+def open_update(spec: RunSpec, base: CheckpointRecord, worker: Worker, data: bytes) -> DecodedUpdate:
+    """Decode the update of ``worker`` for the round that starts from ``base``.
+
+    Raises:
+        FormatError: not an update of the run, or of another slot or base.
+    """
+    if not 0 <= worker < spec.schedule.workers:
+        raise FormatError(f"the run has no worker {worker}")
+    expected = UpdateHeader(spec.run_id, base.branch, base.round, worker, base.digest)
+    found = read_opening(data).header
+    for part in UpdateHeader.__dataclass_fields__:
+        if getattr(found, part) != getattr(expected, part):
+            raise FormatError(f"update names another {part}")
+    return decode(spec, data)
+
+
+def load_checkpoint(spec: RunSpec, record: CheckpointRecord, params: bytes, momentum: bytes) -> Checkpoint:
+    """Put a stored checkpoint together again.
+
+    Raises:
+        FormatError: of another run, or values that are not the ones ``record`` names, or not finite.
+    """
+    if record.run != spec.run_id:
+        raise FormatError("checkpoint is of another run")
+    return Checkpoint(record, _load(spec, record.params, params), _load(spec, record.momentum, momentum))
+
+
+def stored_bytes(values: Float32s) -> bytes:
+    """A flat buffer as a checkpoint's blob holds it: little-endian float32."""
+    return values.astype(STORED).tobytes()
+
+
+def _load(spec: RunSpec, ref: BlobRef, data: bytes) -> Float32s:
+    if len(data) != STORED.itemsize * spec.layout.parameters or blob_ref(data) != ref:
+        raise FormatError("checkpoint has values that are not the ones it names")
+    values = np.frombuffer(data, dtype=STORED).astype(np.float32)
+    if not np.all(np.isfinite(values)):
+        raise FormatError("checkpoint has values that are not finite")
+    return values
+
+
+def _named(spec: RunSpec, branch: Branch, number: Round, params: Float32s, momentum: Float32s) -> Checkpoint:
+    refs = blob_ref(stored_bytes(params)), blob_ref(stored_bytes(momentum))
+    return Checkpoint(CheckpointRecord(spec.run_id, branch, number, *refs), params, momentum)

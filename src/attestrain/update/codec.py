@@ -1,0 +1,111 @@
+"""An update as bytes: the header, then a body in the run's codec.
+
+Coding and decoding are exact: the same values give the same bytes and the same bytes the same values on every machine,
+and no two byte strings stand for one update.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, Protocol, Self
+
+import numpy as np
+
+from attestrain.errors import FormatError, RunFailed
+from attestrain.record.spec import RunSpec
+from attestrain.update.arrays import MAX_MAGNITUDE, Float32s
+from attestrain.update.dense import Dense
+from attestrain.update.header import HEADER_SIZE, UpdateHeader, read_opening
+from attestrain.update.ternary import Ternary
+from attestrain.update.two_bit import TwoBit
+
+
+class Body(Protocol):
+    """What a codec provides."""
+
+    @classmethod
+    def quantise(cls, spec: RunSpec, values: Float32s) -> Self:
+        """The nearest update that the codec can express."""
+        ...
+
+    @classmethod
+    def from_bytes(cls, spec: RunSpec, body: memoryview) -> Self:
+        """Read strictly; FormatError for anything that ``to_bytes`` does not write."""
+        ...
+
+    def to_bytes(self) -> bytes:
+        """Canonical bytes."""
+        ...
+
+    def values(self) -> Float32s:
+        """The values in layout order."""
+        ...
+
+    def norm_squared(self) -> Fraction:
+        """Sum of the squares."""
+        ...
+
+
+CODECS: Final[dict[str, type[Body]]] = {"dense": Dense, "ternary": Ternary, "two-bit": TwoBit}
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedUpdate:
+    """An update, taken apart. ``body`` is a ``Dense``, ``Ternary`` or ``TwoBit``."""
+
+    header: UpdateHeader
+    codec: str
+    body: Body
+
+    def values(self) -> Float32s:
+        """The pseudo-gradient: base minus trained parameters as the codec could express it, in layout order."""
+        return self.body.values()
+
+    def norm_squared(self) -> Fraction:
+        """Sum of the squares of the values, from integers alone."""
+        return self.body.norm_squared()
+
+    def to_bytes(self) -> bytes:
+        """The bytes it was decoded from, or would be published as."""
+        return self.header.to_bytes(self.codec, len(self.values())) + self.body.to_bytes()
+
+
+def quantise(spec: RunSpec, header: UpdateHeader, values: Float32s) -> DecodedUpdate:
+    """The update that the run's codec makes of ``values``.
+
+    Raises:
+        RunFailed: a value is not finite or at least 2^106.
+        ValueError: another type or number of values than the layout has.
+    """
+    if values.dtype != np.float32 or values.shape != (spec.layout.parameters,):
+        raise ValueError(f"expected {spec.layout.parameters} float32 values, got {values.dtype} {values.shape}")
+    if not np.max(np.abs(values)) < MAX_MAGNITUDE:
+        raise RunFailed(
+            "the update holds values that are not finite or beyond all measure: training diverged",
+            hint="lower the learning rate or lengthen its warm-up",
+        )
+    return DecodedUpdate(header, spec.codec.name, CODECS[spec.codec.name].quantise(spec, values))
+
+
+def encode(spec: RunSpec, header: UpdateHeader, values: Float32s) -> bytes:
+    """The bytes of the update that the run's codec makes of ``values``.
+
+    Raises:
+        RunFailed: a value is not finite or at least 2^106.
+        ValueError: another type or number of values than the layout has.
+    """
+    return quantise(spec, header, values).to_bytes()
+
+
+def decode(spec: RunSpec, data: bytes) -> DecodedUpdate:
+    """Read an update of the run strictly. The header's slot and base are the caller's to check.
+
+    Raises:
+        FormatError: malformed, of another codec or size than the run's, out of bounds or not canonical.
+    """
+    opening = read_opening(data)
+    if opening.codec != spec.codec.name or opening.parameters != spec.layout.parameters:
+        raise FormatError(f"update is {opening.codec} over {opening.parameters} values, which is not the run's")
+    body = CODECS[opening.codec].from_bytes(spec, memoryview(data)[HEADER_SIZE:])
+    return DecodedUpdate(opening.header, opening.codec, body)

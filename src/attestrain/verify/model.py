@@ -1,0 +1,64 @@
+"""Claim (11): the delivered model is the last checkpoint; and whatever else the bundle carries is what it is called."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attestrain.record.blob import blob_ref
+from attestrain.record.bundle import DATASET, MODEL, Bundle
+from attestrain.record.dataset import DatasetManifest, leaves_root
+from attestrain.record.digest import Digest, sha256
+from attestrain.rules.ledger import Ledger
+from attestrain.verify.aggregation import History
+from attestrain.verify.checks import Missing, require
+from attestrain.verify.safetensors import read_safetensors
+from attestrain.verify.structure import read
+
+
+def check_model(bundle: Bundle, ledger: Ledger, history: History, pinned: Digest | None) -> tuple[None, str]:
+    """The model's values are the last checkpoint's.
+
+    Raises:
+        Missing: there is no model, or the run is not closed.
+        Contradiction, FormatError: another model.
+    """
+    if ledger.run_close is None:
+        raise Missing("the run is not closed, so no checkpoint is delivered")
+    digest = history.last.record.digest
+    require(ledger.run_close.checkpoint == digest, "the run closes on a checkpoint that is not its last")
+    require(pinned in (None, digest), f"the last checkpoint is {digest.hex()}, not the pinned one")
+    values = read_safetensors(ledger.spec.layout, read(bundle, MODEL))
+    same = np.array_equal(values.view("<u4"), history.last.params.astype("<f4").view("<u4"))
+    require(same, "the delivered model is not the last checkpoint")
+    return None, f"{values.size} parameters, checkpoint {digest.hex()}"
+
+
+def check_extras(bundle: Bundle, dataset: DatasetManifest) -> tuple[None, str]:
+    """Data and states, which replaying needs, are what their names say (claim 0).
+
+    Raises:
+        Contradiction, FormatError: one is not.
+    """
+    count = 0
+    for path in sorted(bundle.manifest.files):
+        folder, _, name = path.partition("/")
+        if folder == "data":
+            require(_is_of(dataset, bundle, name), f"{path} is not a file of the dataset")
+        elif folder == "states":
+            root = blob_ref(read(bundle, path)).root.hex()
+            require(name == f"{root}.bin", f"{path} does not have the root that it is called by")
+        count += folder in ("data", "states")
+    return None, f"{count} files of data and states"
+
+
+def _is_of(dataset: DatasetManifest, bundle: Bundle, name: str) -> bool:
+    data = read(bundle, f"data/{name}")
+    stem, _, kind = name.partition(".")
+    if name == "manifest.json":
+        return data == read(bundle, DATASET)
+    if name == "documents.json":
+        return blob_ref(data) == dataset.documents
+    if name == "tokenizer.json":
+        return sha256(data) == dataset.tokenizer.file
+    split = dict(dataset.splits())[stem]  # type: ignore[index]  # claim 0 admits no other names
+    return blob_ref(data) == split.tokens if kind == "tokens" else leaves_root(data) == split.root

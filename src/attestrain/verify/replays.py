@@ -1,0 +1,99 @@
+"""Claim (9): what was drawn after commitment was replayed by its assigned auditor, and what came of it.
+
+A finding is the auditor's word, under a key that the policy pins. Faults found do not refute a run: they are listed,
+with the updates that had entered an aggregate by then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from attestrain.record.names import Address
+from attestrain.record.statements import Finding
+from attestrain.rules.draws import draws, missing_findings
+from attestrain.rules.faults import faults, standing
+from attestrain.rules.ledger import Ledger
+from attestrain.verify.checks import Contradiction, require
+from attestrain.verify.receipts import Works
+
+
+@dataclass(frozen=True, slots=True)
+class Replays:
+    """What replaying covered.
+
+    Attributes:
+        due: draws over published work.
+        missing: draws without a finding, each in words.
+        undrawn: published worker-rounds over which nothing was drawn, because no auditor had joined.
+        outcomes: findings by outcome.
+        insiders: accounts that stand behind an auditor and a worker.
+        disputed: findings of a fault that have too few votes to decide.
+    """
+
+    due: int
+    missing: list[str]
+    undrawn: int
+    outcomes: dict[str, int]
+    insiders: list[Address]
+    disputed: int
+
+
+def check_findings(ledger: Ledger, works: Works) -> tuple[Replays, str]:
+    """Hold every finding against the trace it is about, and every draw against the findings.
+
+    Only published work can be replayed, so only draws over it are due: what was never published entered no aggregate.
+
+    Raises:
+        Contradiction: a finding misquotes its trace, or is about something never published.
+    """
+    due, missing, undrawn, outcomes = 0, list[str](), 0, {"exact": 0, "tolerance": 0, "fault": 0}
+    for round_, book in ledger.rounds.items():
+        for item in book.findings:
+            _check_quote(works, item.statement)
+            outcomes[item.statement.outcome] += 1
+        drawn = [draw for draw in draws(ledger, round_) if draw.worker in book.published]
+        due += len(drawn)
+        published = [worker for worker in standing(ledger, round_) if worker in book.published]
+        undrawn += len(published) if not drawn and Fraction(ledger.spec.audit_fraction) else 0
+        missing += [
+            f"round {round_} worker {draw.worker} segment {draw.segment} by auditor {draw.auditor}"
+            for draw in missing_findings(ledger, round_)
+            if draw.worker in book.published
+        ]
+    replays = Replays(due, missing, undrawn, outcomes, _insiders(ledger), _disputed(ledger))
+    found = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
+    return replays, f"{due - len(missing)} of {due} draws answered: {found}"
+
+
+def _check_quote(works: Works, finding: Finding) -> None:
+    name = f"the finding on round {finding.round} worker {finding.worker} segment {finding.segment}"
+    work = works.get((finding.round, finding.worker))
+    if work is None or finding.segment >= len(work.trace.segments):
+        raise Contradiction(f"{name} is about work that was never published")
+    require(work.trace.result(finding.segment) == finding.claimed, f"{name} misquotes the trace")
+
+
+def _disputed(ledger: Ledger) -> int:
+    proven = faults(ledger)
+    accusations = [item.statement for book in ledger.rounds.values() for item in book.findings]
+    return sum(item.outcome == "fault" and item.worker not in proven for item in accusations)
+
+
+def _insiders(ledger: Ledger) -> list[Address]:
+    parties: dict[str, set[Address]] = {"worker": set(), "auditor": set()}
+    for (role, _), held in ledger.joins.items():
+        parties[role].update(item.statement.participant for item in held)
+    return sorted(parties["worker"] & parties["auditor"])
+
+
+def check_auditors(ledger: Ledger, pinned: tuple[Address, ...]) -> tuple[None, str]:
+    """Hold the run's auditors against the pinned ones.
+
+    Raises:
+        Contradiction: somebody else audited.
+    """
+    for slot in ledger.slots("auditor"):
+        account = ledger.joins["auditor", slot][0].statement.participant
+        require(account in pinned, f"auditor {slot} is {account}, whom the policy does not name")
+    return None, f"{len(ledger.slots('auditor'))} auditors, all pinned"

@@ -1,0 +1,95 @@
+"""A worker of a tiny run, for tests of replaying: honest rounds, and every way to lie in one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from attestrain.corpus.dataset import Batch
+from attestrain.record.digest import sha256
+from attestrain.record.names import Branch, Round, Worker
+from attestrain.record.spec import Codec, Inner, Outer, RunSpec, Schedule, TaskSpec
+from attestrain.train.determinism import determinism
+from attestrain.train.engine import Engine
+from attestrain.train.layout import layout_of
+from attestrain.train.schedule import cosine_rates
+from attestrain.train.settings import inner_settings, state_sizes
+from attestrain.train.state import State, genesis_state
+from attestrain.train.task import load_task
+from attestrain.train.trace import RoundInputs, RoundWork, run_round
+from attestrain.update.checkpoint import Checkpoint, advance, genesis
+
+WORKER = Worker(1)
+CONFIG = {"vocab": 64, "context": 16, "width": 16, "layers": 1, "heads": 2, "kv_heads": 2, "hidden": 32}
+
+
+def tiny_spec(inner: str = "muon") -> RunSpec:
+    determinism()
+    task = load_task("attestrain.train.llama:LlamaTask")
+    layout = layout_of(task, task.build_model(CONFIG))
+    schedule = Schedule(rounds=3, steps=6, segment_steps=3, batch=2, sequence_tokens=16, workers=2)
+    rate = {"muon": "0.04", "adamw": "0.006", "sgd": "0.1"}[inner]
+    rates = cosine_rates(schedule.total_steps, peak=rate, warmup=3, floor="0.1")
+    spec = RunSpec(
+        name="tiny",
+        seed=1,
+        code=sha256(b"code"),
+        task=TaskSpec("attestrain.train.llama:LlamaTask", sha256(b"task"), dict(CONFIG)),
+        layout=layout,
+        state=state_sizes(layout, inner, "ternary"),
+        dataset=sha256(b"dataset"),
+        schedule=schedule,
+        inner=Inner(inner, inner_settings(inner, {}), rates),
+        codec=Codec("ternary", 256, "1"),
+        norm_clip="3",
+        outer=Outer("nesterov", "0.8", "0.5"),
+        beacon_mode="recorded",
+        beacon=sha256(b"beacon"),
+        audit_fraction="0.5",
+        audit_votes=1,
+    )
+    return RunSpec.from_bytes(spec.to_bytes())
+
+
+def batch(round_: int, step: int) -> Batch:
+    """A learnable sequence: tokens that count up from a start that the place decides."""
+    place = hashlib.sha256(f"{round_} {step}".encode()).digest()
+    rows = [[(place[row] + 3 * at) % 64 for at in range(17)] for row in range(2)]
+    return Batch(np.array(rows, np.int64), sha256(place))
+
+
+@dataclass
+class World:
+    """One worker alone in a run; ``rounds`` are what it did honestly."""
+
+    spec: RunSpec
+    engine: Engine
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    rounds: list[RoundWork] = field(default_factory=list)
+
+    def batches(self, round_: int):
+        return lambda steps: [batch(round_, step) for step in steps]
+
+    def inputs(self, round_: int) -> RoundInputs:
+        checkpoint = self.checkpoints[round_]
+        digest = checkpoint.record.digest
+        return RoundInputs(Branch(0), Round(round_), WORKER, digest, checkpoint.params, self.batches(round_))
+
+    def begin(self, round_: int) -> State:
+        return self.rounds[round_ - 1].states[-1] if round_ else genesis_state(self.spec)
+
+    def work(self, round_: int, engine: Engine | None = None, **other) -> RoundWork:
+        return run_round(engine or self.engine, replace(self.inputs(round_), **other), self.begin(round_))
+
+
+def honest_world(inner: str = "muon", rounds: int = 2) -> World:
+    spec = tiny_spec(inner)
+    world = World(spec, Engine(spec, load_task(spec.task.name)), [genesis(spec)])
+    for round_ in range(rounds):
+        world.rounds.append(world.work(round_))
+        outcome = advance(spec, world.checkpoints[-1], {WORKER: world.rounds[-1].update})
+        assert not outcome.rejected
+        world.checkpoints.append(outcome.checkpoint)
+    return world
