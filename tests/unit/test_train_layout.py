@@ -20,8 +20,11 @@ def test_names_are_those_of_hugging_face() -> None:
     assert names[-2:] == ["model.norm.weight", "lm_head.weight"]
 
 
-def test_tied_head_counts_once() -> None:
-    assert "lm_head.weight" not in {t.name for t in make_spec(config={**TINY, "tied": True}).layout.tensors}
+def test_tied_head_counts_once_and_decides_the_start() -> None:
+    tensors = make_spec(config={**TINY, "tied": True}).layout.tensors
+    assert "lm_head.weight" not in {tensor.name for tensor in tensors}
+    assert tensors[0].init == default_init("lm_head.weight", (32, 16))
+    assert make_spec().layout.tensors[0].init == default_init("model.embed_tokens.weight", (32, 16)) != tensors[0].init
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,7 @@ def test_initial_weights_have_their_spread() -> None:
     values = initial_params(spec)
     for tensor, start, end in spec.layout.offsets():
         if len(tensor.shape) == 2:
-            expected = 0.02 if "embed" in tensor.name else tensor.shape[1] ** -0.5
+            expected = 1 if "embed" in tensor.name else tensor.shape[1] ** -0.5
             assert np.std(values[start:end]) == pytest.approx(expected, rel=0.05)
         else:
             assert (values[start:end] == 1).all()
@@ -104,8 +107,8 @@ def test_norm_of_a_large_gradient_does_not_depend_on_threads() -> None:
         torch.set_num_threads(count)
         norms.add(flat.grad_norm())
     torch.set_num_threads(threads)
-    assert norms == {pytest.approx(float(np.linalg.norm(flat.grads.numpy().astype(np.float64))), rel=1e-6)}
     assert len(norms) == 1
+    assert norms.pop() == pytest.approx(float(np.linalg.norm(flat.grads.numpy().astype(np.float64))), rel=1e-6)
 
 
 def test_another_model_than_the_layout_is_refused() -> None:

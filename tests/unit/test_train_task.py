@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,6 +43,18 @@ def test_wrong_names_are_usage_errors_with_a_hint(name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         load_task(name)
     assert caught.value.hint
+
+
+def test_example_task_by_its_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+    installed = tmp_path / "attestrain_example_sums-0.1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
+    entries = "".join(f"{name} = {at}\n" for name, at in project["entry-points"]["attestrain.tasks"].items())
+    (installed / "entry_points.txt").write_text(f"[attestrain.tasks]\n{entries}")
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert load_task("sums").name == "sums"
 
 
 def test_example_task_trains(sums: Task) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from attestrain.cli.running import Finished
     from attestrain.verify.verdict import Verdict
 
+SUMMARY = "Train with a cheat aboard, catch it, verify the bundle."
 EXAMPLES = examples(
     "attestrain demo            four workers and one cheat, about three minutes on two cores",
     "attestrain demo --quick    the same in small, about twenty seconds",
@@ -64,5 +65,5 @@ def shortfalls(finished: Finished, verdict: Verdict, cheats: set[int]) -> list[s
     found += [f"worker {worker} cheated and was not caught" for worker in sorted(cheats - caught)]
     found += [f"worker {worker} is honest and was excluded" for worker in sorted(caught - cheats)]
     if verdict.exit_code != ExitCode.DONE:
-        found.append(f"the verdict is {verdict.word}")
+        found.append(f"the verdict is {verdict.outcome}")
     return found

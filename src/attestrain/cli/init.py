@@ -11,6 +11,7 @@ from attestrain.cli.options import Json, Quiet, examples
 from attestrain.cli.terminal import emit, say
 from attestrain.errors import UsageError
 
+SUMMARY = "Write a commented RUN.toml to start from."
 EXAMPLES = examples(
     "attestrain init                      write RUN.toml, every setting explained",
     "attestrain init my.toml",

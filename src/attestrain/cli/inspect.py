@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from attestrain.cli.options import Json, Quiet, examples
-from attestrain.cli.terminal import emit, paint, show, table_lines, width
+from attestrain.cli.terminal import clean, emit, paint, table_lines, width
 
+SUMMARY = "Print what an artefact says."
 EXAMPLES = examples(
     "attestrain inspect runs/X                             a run in brief",
     "attestrain inspect runs/X/bundle                      a bundle in brief",
@@ -19,7 +21,9 @@ EXAMPLES = examples(
 
 
 def run(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Any artefact, or the folder of a bundle, run or dataset.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Any artefact, or the folder of a bundle, run or dataset.")
+    ],
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -42,12 +46,10 @@ def run(
 
 def show_facts(facts: dict[str, Any], indent: int = 0) -> None:
     """Facts as aligned lines, inner documents indented, lists of documents as tables."""
-    import sys
-
     names = max((len(name) for name in facts), default=0)
     margin = " " * indent
     for name, value in facts.items():
-        label = margin + paint(f"{name:<{names}}", "soft", sys.stdout)
+        label = margin + paint(clean(f"{name:<{names}}"), "soft", sys.stdout)
         if isinstance(value, dict) and value:
             print(label.rstrip())
             show_facts(value, indent + 2)
@@ -58,7 +60,7 @@ def show_facts(facts: dict[str, Any], indent: int = 0) -> None:
             for line in table_lines(head, rows, width() - indent - 2, sys.stdout):
                 print(f"{margin}  {line}")
         else:
-            show(f"{label}  {_shown(value)}")
+            print(f"{label}  {clean(_shown(value))}")
 
 
 def _shown(value: Any) -> str:

@@ -98,7 +98,9 @@ def following(*, quiet: bool) -> Iterator[View]:
         from rich.console import Console
         from rich.live import Live
 
-        with Live(console=Console(stderr=True), auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+        with Live(
+            console=Console(stderr=True), auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        ) as live:
             yield LiveView(live)
 
 
@@ -108,7 +110,7 @@ def describe(line: Line, story: Story) -> str:
     if line.kind == "start":
         return f"run {story.run[:12]} ({story.name}): {summary(story)}"
     if line.kind == "evaluated" and story.losses:
-        return f"round {line.integer('round')}/{story.rounds}  {totals(story)}"
+        return f"round {story.losses[-1][0]}/{story.rounds}  {totals(story)}"
     if line.kind == "excluded":
         where = f"round {line.integer('round')}, segment {line.integer('segment')}"
         return f"{number} caught in {where}: {line.text('detail')}; excluded from now on"

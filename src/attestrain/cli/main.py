@@ -39,7 +39,7 @@ app = typer.Typer(
 
 for command in (init, demo, train, verify, replay, inspect, tamper, doctor):
     name = command.__name__.rpartition(".")[2]
-    app.command(name, epilog=command.EXAMPLES)(command.run)
+    app.command(name, short_help=command.SUMMARY, epilog=command.EXAMPLES)(command.run)
 
 
 def _print_version(wanted: bool) -> None:
@@ -74,23 +74,28 @@ def execute(arguments: Sequence[str]) -> int:
         complain_of(error)
         return error.exit_code
     except TyperException as error:
-        complain(_lower(error.format_message()), "attestrain -h lists the commands, attestrain COMMAND -h the options")
+        complain(*_usage(error))
         return ExitCode.USAGE
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output went away, as `head` does. Nothing can be told on it any more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.DONE
+    except SystemExit as stop:
+        # The parser ends the process itself when the reader of our output has gone away, as `head` does. Not with 0:
+        # whoever sees it could take a verdict that was never read for a good one.
+        return ExitCode.INTERRUPTED if isinstance(stop.__context__, BrokenPipeError) else int(stop.code or 0)
     except Exception as error:
         complain(f"bug: {type(error).__name__}: {str(error)[:200]}", f"please report it with {_write_crash(error)}")
         return ExitCode.BUG
 
 
-def _lower(message: str) -> str:
-    message = " ".join(message.split()).removesuffix(".")
-    return message[:1].lower() + message[1:]
+def _usage(error: TyperException) -> tuple[str, str]:
+    """Message and hint of a command line that does not parse: the parser's own suggestion, or where help is."""
+    message = " ".join(error.format_message().split())
+    message, _, suggestion = (message[:1].lower() + message[1:]).partition(" Did you mean ")
+    message, _, possible = message.partition(" (Possible options: ")
+    suggestion = suggestion or (f"{possible.removesuffix(')')}?" if possible else "")
+    command = getattr(getattr(error, "ctx", None), "command_path", "attestrain")
+    return message.rstrip("."), f"did you mean {suggestion}" if suggestion else f"{command} -h"
 
 
 def _write_crash(error: Exception) -> Path:

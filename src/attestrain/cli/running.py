@@ -120,7 +120,14 @@ def show_result(finished: Finished) -> None:
     rows = [(f"this run ({story.name})", _shown_loss(outcome.loss), shown_bytes(outcome.uploaded), f"{ratio:.1f}x")]
     for level in levels(story, finished.reference):
         alone = level.label == "one worker alone"
-        rows.append((level.label, f"{level.loss:.4f}", "0 B" if alone else shown_bytes(outcome.allreduce), "" if alone else "1x"))
+        rows.append(
+            (
+                level.label,
+                f"{level.loss:.4f}",
+                "0 B" if alone else shown_bytes(outcome.allreduce),
+                "" if alone else "1x",
+            )
+        )
     show()
     show_table(("", "validation loss", "uploaded per worker", "fewer bytes than fp32 AllReduce"), rows)
     show()

@@ -105,7 +105,9 @@ def table_lines(head: Sequence[str], rows: Sequence[Sequence[object]], columns: 
     lines = [paint(_join(head, widths), "soft", stream).rstrip()]
     for row in texts:
         first, *rest = textwrap.wrap(row[-1], last) or [""]
-        cells = [paint(f"{cell:<{size}}", _WORDS.get(cell, ""), stream) for cell, size in zip(row, widths, strict=False)]
+        cells = [
+            paint(f"{cell:<{size}}", _WORDS.get(cell, ""), stream) for cell, size in zip(row, widths, strict=False)
+        ]
         lines.append("  ".join([*cells, paint(first, _WORDS.get(first, ""), stream)]).rstrip())
         lines += [" " * indent + line for line in rest]
     return lines
@@ -125,10 +127,8 @@ def shown_path(path: Path) -> str:
 
 def shown_bytes(count: float) -> str:
     """A number of bytes with three digits that count: decimal units, as networks and disks are sold."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            break
+    units = ["TB", "GB", "MB", "kB", "B"]
+    while count >= 999.5 and len(units) > 1:
         count /= 1000
-    else:
-        unit = "TB"
-    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}" if count < 999.5 else f"{count:.0f} {unit}"
+        units.pop()
+    return f"{count:.0f} {units[-1]}" if count >= 99.95 or units[-1] == "B" else f"{count:.3g} {units[-1]}"

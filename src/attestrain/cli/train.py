@@ -10,6 +10,7 @@ import typer
 from attestrain.cli.options import Json, Quiet, examples
 from attestrain.errors import UsageError
 
+SUMMARY = "Train what RUN.toml says, on this machine."
 EXAMPLES = examples(
     "attestrain train RUN.toml",
     "attestrain train RUN.toml --set schedule.rounds=10 --set run.seed=7",

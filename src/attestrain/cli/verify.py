@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from attestrain.cli.options import Json, Quiet, examples
-from attestrain.cli.terminal import emit, paint, say, show, show_table
+from attestrain.cli.terminal import clean, emit, paint, say, show, show_table
 from attestrain.errors import UsageError
 
 if TYPE_CHECKING:
     from attestrain.verify.policy import Policy
     from attestrain.verify.verdict import Verdict
 
+SUMMARY = "Judge a bundle, offline."
 EXAMPLES = examples(
     "attestrain verify runs/X/bundle --policy runs/X/policy.toml",
     "attestrain verify runs/X/bundle               without pins: CONSISTENT at best",
@@ -26,7 +28,8 @@ EXAMPLES = examples(
 def run(
     bundle: Annotated[Path | None, typer.Argument(metavar="BUNDLE", help="Folder of the bundle.")] = None,
     policy: Annotated[
-        Path | None, typer.Option("--policy", metavar="FILE", help="Pins and required guarantees, never from the bundle.")
+        Path | None,
+        typer.Option("--policy", metavar="FILE", help="Pins and required guarantees, never from the bundle."),
     ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Judge the bundle that ships with the package.")] = False,
     json: Json = False,
@@ -56,20 +59,17 @@ def judge(bundle: Path, policy: Path | None) -> Verdict:
     """The verdict on a bundle folder.
 
     Raises:
-        UsageError: the bundle is not a folder, or the policy cannot be read.
+        UsageError: the folder is not a bundle, or the policy cannot be read.
     """
-    from attestrain.record.bundle import FolderFiles
-    from attestrain.verify import verify
+    from attestrain.verify.verifier import verify_folder
 
-    if not bundle.is_dir():
-        raise UsageError(f"{bundle} is not a folder", hint="a bundle is a folder with a manifest.json")
-    return verify(FolderFiles(bundle), None if policy is None else read_policy(policy))
+    return verify_folder(bundle, None if policy is None else read_policy(policy))
 
 
 def judge_sample(policy: Path | None) -> Verdict:
     """The verdict on the packaged bundle, under its own policy unless another is given."""
     from attestrain.cli.sample import load_sample
-    from attestrain.verify import verify
+    from attestrain.verify.verifier import verify
 
     files, own = load_sample()
     return verify(files, own if policy is None else read_policy(policy))
@@ -90,3 +90,65 @@ def read_policy(path: Path) -> Policy:
         raise UsageError(f"cannot read policy {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"policy {path} is not text") from error
+
+
+def show_verdict(verdict: Verdict, *, brief: bool) -> None:
+    """The verdict for people; ``brief`` leaves out the checks and workers with nothing to tell."""
+    checks = [check for check in verdict.checks if not brief or check.status == "FAIL"]
+    if checks:
+        rows = [(f"({check.claim})", check.name, str(check.status), check.detail) for check in checks]
+        show_table(("claim", "check", "result", "detail"), rows)
+        show()
+    if guarantees := guarantee_rows(verdict):
+        show_table(("guarantee", "state", "detail"), guarantees)
+        show()
+    if verdict.workers and not brief:
+        show_table(
+            ("worker", "rounds", "aggregated", "exact", "tolerance", "fault", "found at fault"), worker_rows(verdict)
+        )
+        show()
+    word = str(verdict.outcome)
+    print(paint(word, _VERDICT_STYLES[word], sys.stdout) + f"  {clean(explain(verdict))}")
+
+
+def guarantee_rows(verdict: Verdict) -> list[tuple[str, str, str]]:
+    """Guarantees achieved, and those that the policy asked for in vain."""
+    unmet = {item.name: item.reason for item in verdict.unmet}
+    rows = []
+    for item in verdict.achieved:
+        qualifiers = [item.qualifier] * bool(item.qualifier) + ["self-asserted"] * (item.name in verdict.self_asserted)
+        state = "achieved" + (f" ({', '.join(qualifiers)})" if qualifiers else "")
+        rows.append((item.name, state, unmet.pop(item.name, "") or item.detail))
+    return rows + [(name, "not met", reason) for name, reason in unmet.items()]
+
+
+def worker_rows(verdict: Verdict) -> list[tuple[object, ...]]:
+    """One row per worker: rounds, findings by outcome, the fault it was excluded for."""
+    rows: list[tuple[object, ...]] = []
+    for worker in verdict.workers:
+        found = [sum(getattr(round_, kind) for round_ in worker.rounds) for kind in ("exact", "tolerance", "fault")]
+        fault = worker.fault
+        if worker.tainted:
+            rounds = ", ".join(str(number) for number in worker.tainted)
+            fault += f"; its update was aggregated before it was found out in round {rounds}"
+        rows.append((worker.worker, len(worker.rounds), len(worker.aggregated), *found, fault))
+    return rows
+
+
+def explain(verdict: Verdict) -> str:
+    """One sentence for the verdict's word."""
+    word = str(verdict.outcome)
+    if word == "VERIFIED":
+        return "everything that the policy asks for holds, under its pins"
+    if word == "REFUTED":
+        first = next(check for check in verdict.checks if check.status == "FAIL")
+        others = [f"({claim})" for claim in verdict.failed_claims if claim != first.claim]
+        return f"claim ({first.claim}) {first.name}: {first.detail}" + (f"; also {', '.join(others)}" if others else "")
+    if word == "UNDECIDED":
+        return "something that is needed is missing: see the skipped checks"
+    if verdict.unmet:
+        return f"nothing is wrong, but the policy asks for more: {', '.join(item.name for item in verdict.unmet)}"
+    return "nothing is wrong, but nothing pins it: give a policy from somewhere else than the bundle"
+
+
+_VERDICT_STYLES = {"VERIFIED": "good", "CONSISTENT": "warn", "UNDECIDED": "warn", "REFUTED": "bad"}

@@ -159,7 +159,7 @@ class FolderFiles:
             for name in [*folders, *names]:
                 path = Path(parent, name)
                 if path.is_symlink() or not (path.is_dir() or path.is_file()):
-                    raise FormatError(f"{path.relative_to(self._folder)} is not a plain file")
+                    raise FormatError(f"{str(path.relative_to(self._folder))!r} is not a plain file")
             yield from (str(Path(parent, name).relative_to(self._folder)) for name in names)
 
     def _path(self, path: str) -> Path:

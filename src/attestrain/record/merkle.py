@@ -19,9 +19,7 @@ EMPTY_ROOT = Digest(hashlib.sha256(b"").digest())
 
 def leaf_hash(data: Buffer) -> Digest:
     """Hash of one leaf: SHA-256(0x00 || data)."""
-    state = hashlib.sha256(b"\x00")
-    state.update(data)
-    return Digest(state.digest())
+    return Digest(hashlib.sha256(b"\x00" + data).digest())
 
 
 def node_hash(left: bytes, right: bytes) -> Digest:

@@ -28,6 +28,8 @@ MAX_TOTAL_STEPS = 1_000_000
 """Most steps of a run: the learning-rate table has eight characters for each."""
 MAX_SETTINGS = 64
 MAX_COMPONENTS = 64
+MAX_COMPONENT_NAME = 64
+"""Longest name of a state's component: "opt." and a word, with room."""
 CODECS = ("dense", "ternary", "two-bit")
 INNERS = ("adamw", "muon", "sgd")
 OUTERS = ("sgd", "nesterov")
@@ -215,6 +217,8 @@ def _read_task(value: Json) -> TaskSpec:
 def _read_state(value: Json) -> dict[str, int]:
     if not 0 < len(value) <= MAX_COMPONENTS:
         raise FormatError(f"spec.state of {len(value)} components is out of range")
+    if any(not 0 < len(name) <= MAX_COMPONENT_NAME for name in value):
+        raise FormatError(f"spec.state names a component in more than {MAX_COMPONENT_NAME} characters")
     fields = Fields(value, value.keys(), "spec.state")
     return {name: fields.integer(name, 0, 16 * MAX_PARAMETERS) for name in value}
 

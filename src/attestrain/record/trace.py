@@ -18,7 +18,7 @@ from attestrain.record.canonical import Json, canonical, parse
 from attestrain.record.digest import Digest, tagged
 from attestrain.record.fields import Fields
 from attestrain.record.names import Branch, Round, RunId, Worker
-from attestrain.record.spec import MAX_COMPONENTS, MAX_ROUNDS, MAX_STEPS, MAX_WORKERS
+from attestrain.record.spec import MAX_COMPONENT_NAME, MAX_COMPONENTS, MAX_ROUNDS, MAX_STEPS, MAX_WORKERS
 
 FORMAT = "attestrain.dev/trace@v1"
 KINDS = ("adopt", "inner", "compress")
@@ -119,7 +119,10 @@ class Trace:
     @property
     def root(self) -> Digest:
         """RFC 6962 root over the segment leaves: what the receipt signs."""
-        roots = self.state_roots()
+        return self.root_over(self.state_roots())
+
+    def root_over(self, roots: list[Digest]) -> Digest:
+        """`root`, for a caller who has the `state_roots` already."""
         pairs = zip(self.segments, roots[:-1], roots[1:], strict=True)
         return merkle.root([segment_leaf(i, segment, a, b) for i, (segment, a, b) in enumerate(pairs)])
 
@@ -175,6 +178,8 @@ class Trace:
 def _read_state(value: Json) -> StateRefs:
     if not isinstance(value, dict) or not 0 < len(value) <= MAX_COMPONENTS:
         raise FormatError("a state is an object of one or more components")
+    if any(not 0 < len(name) <= MAX_COMPONENT_NAME for name in value):
+        raise FormatError(f"a state names a component in more than {MAX_COMPONENT_NAME} characters")
     return {name: BlobRef.from_json(item) for name, item in value.items()}
 
 

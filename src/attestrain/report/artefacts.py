@@ -107,6 +107,24 @@ def _read_journal(data: bytes, path: Path) -> Facts:
     return facts if at == len(data) else {**facts, "unfinished": f"{len(data) - at} bytes of an entry nobody has seen"}
 
 
+def _is_entries(data: bytes) -> bool:
+    """An entry bundle of a C2SP tile log: u16 length and entry, again and again; ours are documents."""
+    return data[2:3] == b"{" and data[int.from_bytes(data[:2], "big") + 1 :][:1] == b"}"
+
+
+def _read_entries(data: bytes, path: Path) -> Facts:
+    entries: list[Facts] = []
+    at = 0
+    while at < len(data):
+        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+        signed = Signed.from_bytes(data[at + 2 : end])
+        entry: Facts = {"entry": len(entries), "statement": signed.statement.FORMAT}
+        said = {name: getattr(signed.statement, name, "") for name in ("round", "worker", "segment", "outcome")}
+        entries.append({**entry, **said, "signer": signed.signer()[:10]})
+        at = end
+    return {"format": "c2sp.org/tlog-tiles entry bundle", "entries": entries}
+
+
 def _is_safetensors(data: bytes) -> bool:
     return len(data) > 9 and data[8:9] == b"{" and 2 <= int.from_bytes(data[:8], "little") <= len(data) - 8
 
@@ -176,7 +194,12 @@ def _read_spec(document: Json, data: bytes) -> Facts:
             "segments per worker-round": schedule.segments,
             "tokens per worker-round": schedule.round_tokens,
         },
-        "inner": {"name": inner.name, "peak rate": f"{max(rates):.6g}", "last rate": f"{rates[-1]:.6g}", **inner.settings},
+        "inner": {
+            "name": inner.name,
+            "peak rate": f"{max(rates):.6g}",
+            "last rate": f"{rates[-1]:.6g}",
+            **inner.settings,
+        },
         "codec": document["codec"],
         "screen": document["screen"],
         "outer": document["outer"],
@@ -270,7 +293,8 @@ def _read_keystore(document: Json) -> Facts:
     crypto = document["crypto"]
     public = {name: str(document[name]) for name in ("address", "vkey", "id") if name in document}
     known = {name: str(crypto.get(name)) for name in ("cipher", "kdf")} if isinstance(crypto, dict) else {}
-    return {"format": "Web3 Secret Storage version 3", **public, **known}
+    facts: Facts = {"format": "Web3 Secret Storage version 3"}
+    return facts | public | known
 
 
 def _read_note(data: bytes, path: Path) -> Facts:
@@ -307,6 +331,7 @@ _FORMATS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, Path], Facts]], 
     (lambda data: data.startswith(UPDATE_MAGIC), _read_update),
     (lambda data: data.startswith(LOG_MAGIC), _read_journal),
     (_is_safetensors, _read_safetensors),
+    (_is_entries, _read_entries),
     (lambda data: data.lstrip()[:1] == b"{", _read_document),
     (lambda data: data.startswith(PROOF_FORMAT.encode()), _read_proof),
     (lambda data: _NOTE_MARK in data[-4096:], _read_note),

@@ -98,8 +98,8 @@ def _draw_caught(picture: Picture, scale: _Scale, caught: Caught, row: int) -> N
     where = f"round {caught.round}, segment {caught.segment}: {caught.detail}"
     picture.line((x, TOP), (x, BOTTOM), "fault", where)
     label = f"worker {caught.worker} caught in round {caught.round}, excluded"
-    before = x > (LEFT + RIGHT) / 2
-    picture.text(x - 6 if before else x + 6, TOP + 12 + 16 * row, label, "fault-text small", anchor="end" if before else "start")
+    shift, anchor = (-6, "end") if x > (LEFT + RIGHT) / 2 else (6, "start")
+    picture.text(x + shift, TOP + 12 + 16 * row, label, "fault-text small", anchor=anchor)
 
 
 def _draw_losses(picture: Picture, scale: _Scale, losses: Sequence[tuple[int, float]]) -> None:

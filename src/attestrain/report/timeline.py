@@ -60,6 +60,7 @@ class _Chart:
     lanes: dict[tuple[int, int], _Lane] = field(default_factory=dict)
     rounds: list[tuple[int, float]] = field(default_factory=list)
     segments: dict[tuple[int, int, int], Span] = field(default_factory=dict)
+    latest_update: float = 0.0
     end: float = 0.0
 
     def lane(self, order: int, number: int, label: str) -> _Lane:
@@ -110,10 +111,12 @@ def _segment(chart: _Chart, line: Line, at: float) -> None:
 def _published(chart: _Chart, line: Line, at: float) -> None:
     worker = line.integer("worker")
     chart.lane(0, worker, f"worker {worker}").bars["publish"].append((at, at))
+    chart.latest_update = at
 
 
 def _aggregated(chart: _Chart, line: Line, at: float) -> None:
-    chart.lane(2, 0, "sequencer").bars["aggregate"].append((at - (line.number("seconds") or 0.0), at))
+    """Aggregating begins when the last update is there."""
+    chart.lane(2, 0, "sequencer").bars["aggregate"].append((chart.latest_update, at))
 
 
 def _finding(chart: _Chart, line: Line, at: float) -> None:

@@ -17,7 +17,7 @@ from attestrain.record.trace import StateRefs, Trace
 from attestrain.record.transcript import Log
 from attestrain.rules.ledger import Ledger
 from attestrain.run.folder import RunFolder
-from attestrain.run.states import ADOPTED, needed
+from attestrain.run.states import ADOPTED, needed, retained
 from attestrain.store.atomic import write_atomic
 from attestrain.store.blobs import BlobStore
 from attestrain.train.export import safetensors_bytes
@@ -29,7 +29,13 @@ STATES = "states"
 
 
 def write_bundle(
-    folder: RunFolder, ledger: Ledger, log: Log, note_key: LogKey, dataset: Dataset, task: Task, final: Checkpoint
+    folder: RunFolder,
+    ledger: Ledger,
+    log: Log,
+    note_key: LogKey,
+    dataset: Dataset,
+    final: Checkpoint,
+    keep_states_every: int,
 ) -> Path:
     """Write the bundle of a finished run beside the run, then move it into place in one step."""
     target, building = folder.bundle, folder.bundle.with_name(".bundle-building")
@@ -46,8 +52,9 @@ def write_bundle(
     for trace, update in _published(ledger, store):
         _write(building, trace_path(trace.round, trace.worker), trace.to_bytes())
         _write(building, update_path(trace.round, trace.worker), update)
-        _write_states(building, store, trace)
-    _write_model(building, ledger, task, final)
+        if retained(trace.round, keep_states_every):
+            _write_states(building, store, trace)
+    _write_model(building, ledger, final)
     write_atomic(building / names.MANIFEST, make_manifest(ledger.spec.run_id, FolderFiles(building)).to_bytes())
     shutil.rmtree(target, ignore_errors=True)
     building.rename(target)
@@ -87,10 +94,16 @@ def _write_states(building: Path, store: BlobStore, trace: Trace) -> None:
         _write(building, f"{STATES}/{ref.root.hex()}.bin", store.get(ref))
 
 
-def _write_model(building: Path, ledger: Ledger, task: Task, final: Checkpoint) -> None:
+def _write_model(building: Path, ledger: Ledger, final: Checkpoint) -> None:
     if ledger.run_close is None or ledger.run_close.checkpoint != final.record.digest:
         raise FormatError("the run is not closed on the checkpoint at hand")
     _write(building, names.MODEL, safetensors_bytes(ledger.spec.layout, final.params))
+
+
+def export_model(folder: RunFolder, ledger: Ledger, task: Task, final: Checkpoint) -> None:
+    """Write the model for other libraries to load, beside the bundle: no claim covers a library's configuration."""
+    folder.model.mkdir(exist_ok=True)
+    write_atomic(folder.model / "model.safetensors", safetensors_bytes(ledger.spec.layout, final.params))
     config = task.export_config(ledger.spec.task.config)
     if config is not None:
-        _write(building, "model/config.json", json.dumps(config, indent=2, sort_keys=True).encode("ascii") + b"\n")
+        write_atomic(folder.model / "config.json", json.dumps(config, indent=2, sort_keys=True).encode("ascii") + b"\n")

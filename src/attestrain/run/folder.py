@@ -74,6 +74,11 @@ class RunFolder:
         return self.path / "bundle"
 
     @property
+    def model(self) -> Path:
+        """The delivered model, with what other libraries need to load it."""
+        return self.path / "model"
+
+    @property
     def logs(self) -> Path:
         """Output of the processes."""
         return self.path / "logs"

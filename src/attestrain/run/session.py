@@ -20,7 +20,7 @@ from attestrain.record.statements import LogOpen, RunClose
 from attestrain.rules.admission import TRUNK
 from attestrain.rules.faults import Fault, faults
 from attestrain.run.baseline import allreduce_bytes
-from attestrain.run.bundling import write_bundle
+from attestrain.run.bundling import export_model, write_bundle
 from attestrain.run.config import RunConfig, load_config
 from attestrain.run.config_text import config_toml
 from attestrain.run.evaluation import Evaluator
@@ -238,7 +238,9 @@ class _Session:
     def _deliver(self, final: Checkpoint) -> Outcome:
         """Bundle, and the figures that go with it."""
         ledger = self.sequencer.ledger
-        bundle = write_bundle(self.run, ledger, self.log, self.note_key, self.dataset, self.task, final)
+        keep = self.config.local.keep_states_every
+        bundle = write_bundle(self.run, ledger, self.log, self.note_key, self.dataset, final, keep)
+        export_model(self.run, ledger, self.task, final)
         caught = faults(ledger)
         uploaded = self.narrator.mean_upload(exclude=set(caught))
         self.log.close()

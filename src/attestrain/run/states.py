@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from attestrain.record.blob import BlobRef
+from attestrain.record.names import Round
 from attestrain.record.spec import RunSpec
 from attestrain.record.trace import StateRefs, Trace
 from attestrain.store.blobs import BlobStore
@@ -15,6 +16,11 @@ from attestrain.train.state import State, state_from_blobs, state_to_blobs
 
 ADOPTED = 1
 """Index of the state after adopt, the first whose parameters are the checkpoint's."""
+
+
+def retained(round_: Round, every: int) -> bool:
+    """Whether the states after adopt of ``round_`` are kept for later replays (round 0 begins with zeros anyway)."""
+    return round_ > 0 and round_ % every == 0
 
 
 def needed(trace: Trace, segment: int) -> StateRefs:

@@ -18,7 +18,7 @@ from attestrain.rules.faults import faults
 from attestrain.rules.ledger import RoundBook
 from attestrain.run.follower import Follower
 from attestrain.run.journal import Journal, Slot
-from attestrain.run.states import ADOPTED, fetch, needed, upload
+from attestrain.run.states import ADOPTED, fetch, needed, retained, upload
 from attestrain.store.blobs import BlobStore
 from attestrain.train.batches import RoundBatches
 from attestrain.train.engine import Engine
@@ -188,7 +188,7 @@ class WorkerRole:
     def _upload_states(self, trace: Trace, slot: Slot, commitment: Digest) -> None:
         spec = self._follower.spec
         drawn = set(drawn_segments(spec, draw_seed(spec, trace.round, commitment), self._slot))
-        if trace.round % self._keep_every == 0:
+        if retained(trace.round, self._keep_every):
             drawn.add(ADOPTED)
         states = self._states(trace.round, slot)
         for segment in drawn:

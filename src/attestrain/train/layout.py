@@ -16,8 +16,6 @@ HEADS = frozenset({"head", "lm_head"})
 
 _UNIFORM_VARIANCE = (255 * 255 - 1, 12)
 """Variance of a uniform integer in -127 .. 127, as a fraction."""
-_EMBEDDING_VARIANCE = (1, 2500)
-"""Standard deviation 0.02 for embeddings (Radford et al. 2019, section 2.3)."""
 
 
 def layout_of(task: Task, model: torch.nn.Module) -> Layout:
@@ -26,27 +24,36 @@ def layout_of(task: Task, model: torch.nn.Module) -> Layout:
     Raises:
         UsageError: a parameter is not float32, or there is none.
     """
+    shared = _shared(model)
     tensors = []
     for name, parameter in model.named_parameters():
         if parameter.dtype != torch.float32:
             raise UsageError(f"parameter {name} is {parameter.dtype}, not float32", hint="build the model in float32")
         shape = tuple(parameter.shape)
-        tensors.append(TensorSpec(name, shape, task.init(name, shape) or default_init(name, shape)))
+        tensors.append(
+            TensorSpec(name, shape, task.init(name, shape) or default_init(name, shape, shared=name in shared))
+        )
     if not tensors:
         raise UsageError(f"the model of task {task.name!r} has no parameters")
     return Layout(tuple(tensors))
 
 
-def default_init(name: str, shape: tuple[int, ...]) -> Init:
+def default_init(name: str, shape: tuple[int, ...], *, shared: bool = False) -> Init:
     """How a tensor begins unless its task says otherwise.
 
-    Vectors: ones if they scale a normalisation, else zeros. Matrices: uniform, of standard deviation 0.02 for
-    embeddings, else one over the root of the inputs that an output sums over.
+    Vectors: ones if they scale a normalisation, else zeros. Matrices: uniform, of standard deviation 1 for embeddings,
+    else one over the root of the inputs that an output sums over. Embeddings of 1 learned fastest of 0.02 to 3 with
+    Muon (validation loss after 200 steps of the default model 1.79; at 0.02 1.85) and nearly so with AdamW.
+
+    Args:
+        name: its name in the model.
+        shape: its shape.
+        shared: it is used in two places, as an embedding tied to the head is: then it starts as the head would.
     """
     if len(shape) < 2:
         return Init("ones" if "norm" in name.lower() and not name.endswith("bias") else "zeros")
-    if is_embedding(name):
-        return scaled_uniform(*_EMBEDDING_VARIANCE)
+    if is_embedding(name) and not shared:
+        return scaled_uniform(1, 1)
     return scaled_uniform(1, math.prod(shape[1:]))
 
 
@@ -70,3 +77,10 @@ def scaled_uniform(numerator: int, denominator: int) -> Init:
     while (mantissa := math.isqrt((top << 2 * shift) // bottom)) < 128:
         shift += 1
     return Init("uniform", mantissa, -shift)
+
+
+def _shared(model: torch.nn.Module) -> set[str]:
+    """Names under which `named_parameters` lists parameters that have a second name."""
+    names = dict(model.named_parameters())
+    again = {id(p) for name, p in model.named_parameters(remove_duplicate=False) if name not in names}
+    return {name for name, p in names.items() if id(p) in again}

@@ -5,8 +5,8 @@
     (2)  transcript     the log is append-only, signed by its key, and every entry may stand where it stands
     (3)  keys           every statement is signed by a registered key; what each key computed on is described
     (4)  receipts       one receipt per slot, and the published traces and updates are what the receipts commit to
-    (5)  continuity     checkpoint 0 follows from the spec; every worker-round starts from its checkpoint and from exactly
-                        the components that the worker ended with, and changes only what its kind of segment may change
+    (5)  continuity     checkpoint 0 follows from the spec; every worker-round starts from its checkpoint and from
+                        exactly the components that the worker ended with; a segment moves only what its kind may move
     (6)  assignment     every batch is the assigned one, every learning rate the spec's
     (7)  availability   updates had certificates before membership closed
     (8)  aggregation    members and checkpoints follow, bit for bit, from the published updates

@@ -33,7 +33,7 @@ class History:
 
 
 def derive(bundle: Bundle, ledger: Ledger, works: Works) -> tuple[History, str]:
-    """Derive all checkpoints and hold members and digests against the transcript.
+    """Derive all checkpoints, beginning with checkpoint 0, and hold members and digests against the transcript.
 
     Raises:
         Missing: an update, or the model, by whose size the size of all this is bounded, is not in the bundle.
@@ -42,8 +42,10 @@ def derive(bundle: Bundle, ledger: Ledger, works: Works) -> tuple[History, str]:
     _bound(bundle, ledger.spec)
     first = genesis(ledger.spec)
     history = History(first, [first.record])
-    for round_ in sorted(ledger.rounds):
-        book = ledger.rounds[round_]
+    book = ledger.rounds.get(Round(0))
+    if book is not None and book.opened.statement.base != first.record.digest:
+        raise Contradiction("checkpoint 0 does not follow from the spec", claim=5)
+    for round_, book in sorted(ledger.rounds.items()):
         if book.aggregated is None:
             break
         outcome = _advance(bundle, ledger, works, round_, history.last)

@@ -12,7 +12,7 @@ from attestrain.record.blob import CELL, BlobRef, blob_ref
 from attestrain.record.checkpoint import CheckpointRecord
 from attestrain.record.digest import Digest
 from attestrain.record.merkle import EMPTY_ROOT, leaf_hash, node_hash
-from attestrain.record.names import Round, Worker
+from attestrain.record.names import Worker
 from attestrain.record.spec import RunSpec
 from attestrain.record.statements import Receipt
 from attestrain.record.trace import StateRefs, Trace, state_root
@@ -24,7 +24,7 @@ CURSOR, FEEDBACK, PARAMS, OPTIMIZER = "cursor", "ef", "params", "opt."
 
 
 def check_continuity(ledger: Ledger, works: Works, checkpoints: list[CheckpointRecord]) -> tuple[list[str], str]:
-    """Checkpoint 0, the chain of every worker's states, and the inside of every published worker-round.
+    """The chain of every worker's states, and the inside of every published worker-round.
 
     Returns:
         What could not be followed: worker-rounds that build on one whose trace was never published.
@@ -32,9 +32,6 @@ def check_continuity(ledger: Ledger, works: Works, checkpoints: list[CheckpointR
     Raises:
         Contradiction: something moved that may not.
     """
-    if (book := ledger.rounds.get(Round(0))) is not None:
-        same = book.opened.statement.base == checkpoints[0].digest
-        require(same, "checkpoint 0 does not follow from the spec")
     gaps: list[str] = []
     for worker in ledger.slots("worker"):
         gaps += _check_worker(ledger, works, checkpoints, worker)

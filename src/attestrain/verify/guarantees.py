@@ -141,9 +141,9 @@ def _replayed(evidence: Evidence) -> tuple[str, str]:
         return f"{replays.insiders[0]} stands behind a worker and an auditor", ""
     if replays.disputed:
         return f"{replays.disputed} findings of a fault have too few votes to decide", ""
-    return ("" if evidence.docket.passed(9) else "claim 9 does not hold"), (
-        f"{spec.audit_fraction} of every worker-round, {replays.due} draws, {replays.outcomes['tolerance']} by tolerance"
-    )
+    figures = f"{replays.due} draws, {replays.outcomes['tolerance']} within tolerance"
+    detail = f"{spec.audit_fraction} of every worker-round, {figures}"
+    return "" if evidence.docket.passed(9) else "claim 9 does not hold", detail
 
 
 PINNED = {name: ("run", "transcript_key", *(("auditors",) if name == "replayed" else ())) for name in CHECKED}
@@ -211,7 +211,7 @@ def _committed(ledger: Ledger, worker: Worker) -> list[Round]:
 
 def _worker_round(evidence: Evidence, round_: Round, worker: Worker, drawn: list[Draw]) -> WorkerRound:
     docket, book = evidence.docket, evidence.ledger.rounds[round_]
-    outcomes = [item.statement.outcome for item in book.findings if item.statement.worker == worker]
+    outcomes = [str(item.statement.outcome) for item in book.findings if item.statement.worker == worker]
     count = sum(draw.worker == worker for draw in drawn)
     published = (round_, worker) in evidence.works
     members = [] if evidence.history is None else evidence.history.members.get(round_, [])

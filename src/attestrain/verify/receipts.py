@@ -86,7 +86,7 @@ def check_trace(receipt: Receipt, trace: Trace) -> None:
     for part in ("run", "branch", "round", "worker"):
         require(getattr(trace, part) == getattr(receipt, part), f"{name} names another {part}")
     roots = trace.state_roots()
-    require(trace.root == receipt.trace_root, f"{name} does not have the signed root")
+    require(trace.root_over(roots) == receipt.trace_root, f"{name} does not have the signed root")
     require(roots[0] == receipt.first_state, f"{name} begins with another state than the receipt")
     require(roots[-1] == receipt.last_state, f"{name} ends with another state than the receipt")
     require(trace.update == BlobRef(receipt.update_root, receipt.update_size), f"{name} ends with another update")

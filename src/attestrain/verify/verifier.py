@@ -134,10 +134,8 @@ def _same_key(key: VerifierKey, pinned: VerifierKey | None) -> tuple[None, str]:
 
 
 def _conclude(docket: Docket, run: RunId | None, evidence: Evidence | None, policy: Policy | None) -> Verdict:
-    found, reasons, fraction, workers = [], {}, "0", []
-    if evidence is not None:
-        found, reasons = achieved(evidence)
-        fraction, workers = evidence.ledger.spec.audit_fraction, worker_reports(evidence)
+    found, reasons = achieved(evidence) if evidence else ([], {})
+    fraction = evidence.ledger.spec.audit_fraction if evidence else "0"
     lacking = tuple(unmet(policy, found, reasons, fraction)) if policy else ()
     checks = tuple(sorted(docket.checks, key=lambda check: check.claim))
     return Verdict(
@@ -147,5 +145,5 @@ def _conclude(docket: Docket, run: RunId | None, evidence: Evidence | None, poli
         achieved=tuple(found),
         self_asserted=tuple(self_asserted(found, policy.pins if policy else _UNCHECKED)),
         unmet=lacking,
-        workers=tuple(workers),
+        workers=tuple(worker_reports(evidence)) if evidence else (),
     )
