@@ -4,7 +4,7 @@
 
 Model, data, schedule and validation sequences are the demo's. AllReduce of N workers is exactly one process that takes
 N times the batch, because averaging gradients over workers is averaging them over sequences. Every method gets the same
-tuning budget: the three peak rates in ``RATES``, each trained to the end, the best on validation kept. All settings
+tuning budget: the three peak rates in ``TRIALS``, each trained to the end, the best on validation kept. All settings
 that were tried are written down with their losses. About eight minutes on one core.
 """
 
@@ -45,11 +45,11 @@ class Trial(NamedTuple):
 
 
 TRIALS = (
-    Trial("allreduce-adamw", "AllReduce AdamW", "adamw", ("0.003", "0.006", "0.01"), True),
-    Trial("allreduce-muon", "AllReduce Muon", "muon", ("0.02", "0.03", "0.04"), True),
-    Trial("solo-muon", "one worker alone, Muon", "muon", ("0.02", "0.03", "0.04"), False),
+    Trial("allreduce-adamw", "AllReduce AdamW", "adamw", ("0.006", "0.01", "0.02"), True),
+    Trial("allreduce-muon", "AllReduce Muon", "muon", ("0.02", "0.04", "0.06"), True),
+    Trial("solo-muon", "one worker alone, Muon", "muon", ("0.02", "0.04", "0.06"), False),
 )
-"""Rates around the best ones of earlier trials of each optimizer at this size."""
+"""Rates on both sides of the best one of earlier trials, so that the best is not the last one tried."""
 
 
 def settings(trial: Trial, rate: str, workers: int) -> RunConfig:

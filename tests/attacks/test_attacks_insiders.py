@@ -163,13 +163,6 @@ def test_a_finding_that_misquotes_the_trace_is_refuted() -> None:
     assert "misquotes the trace" in failure(verdict, 9)
 
 
-def test_a_finding_from_an_unregistered_environment_is_refuted() -> None:
-    def lie(statement: Statement) -> Statement:
-        return replace(statement, environment=sha256(b"x")) if isinstance(statement, Finding) else statement
-
-    assert judge(Lying(lie)).failed_claims == (3,)
-
-
 def test_draws_without_findings_leave_replayed_unmet() -> None:
     verdict = judge(World(unanswered=frozenset({1})))
     assert verdict.outcome is Outcome.CONSISTENT

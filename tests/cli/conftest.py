@@ -41,9 +41,13 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
     return run
 
 
+PROGRAM = (sys.executable, "-c", "from attestrain.cli.main import main; main()")
+"""The `attestrain` script, whether or not the package is installed."""
+
+
 def spawn(*arguments: object, **environment: str) -> Result:
     """Run a command line in an interpreter of its own."""
-    command = [sys.executable, "-m", "attestrain", *map(str, arguments)]
+    command = [*PROGRAM, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=60)
     return Result(done.returncode, done.stdout, done.stderr)
 

@@ -10,7 +10,7 @@ import pytest
 from attestrain import __version__
 from attestrain.cli import main as cli
 from attestrain.errors import AttestrainError, ExitCode, Interrupted, Unreachable
-from tests.cli.conftest import Call, spawn
+from tests.cli.conftest import PROGRAM, Call, spawn
 
 COMMANDS = ("init", "demo", "train", "verify", "replay", "inspect", "tamper", "doctor")
 
@@ -105,8 +105,8 @@ def test_interruption_ends_with_130(call: Call, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_reader_that_goes_away_is_no_bug_and_no_success() -> None:
-    command = f"{sys.executable} -m attestrain tamper --list | true; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    command = ["bash", "-c", '"$@" tamper --list | true; exit ${PIPESTATUS[0]}', "bash", *PROGRAM]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, "")
 
 

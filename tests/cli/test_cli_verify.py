@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,15 @@ def test_names_in_a_bundle_cannot_steer_the_terminal(call: Call, honest: Honest,
     assert result.code == ExitCode.REFUTED
     assert "\x1b" not in result.out + result.err
     assert "\x07" not in result.out + result.err
+
+
+def test_the_sample_ships_small_and_verifies(call: Call) -> None:
+    assert resources.files("attestrain").joinpath("data/sample.zip").stat().st_size < 400_000  # type: ignore[attr-defined]
+    result = call("verify", "--sample", "--json")
+    document = json.loads(result.out)
+    assert (result.code, document["verdict"]) == (ExitCode.DONE, "VERIFIED")
+    assert [bool(worker["fault"]) for worker in document["workers"]] == [False, False, True]
+
+
+def test_the_sample_under_another_policy_is_refuted(call: Call, honest: Honest) -> None:
+    assert call("verify", "--sample", "--policy", honest.policy).code == ExitCode.REFUTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,15 +12,17 @@ from attestrain.corpus.dataset import Batch
 from attestrain.record.digest import sha256
 from attestrain.record.names import Branch, Round, Worker
 from attestrain.record.spec import Codec, Inner, Outer, RunSpec, Schedule, TaskSpec
+from attestrain.record.trace import StepRecord
 from attestrain.train.determinism import determinism
 from attestrain.train.engine import Engine
 from attestrain.train.layout import layout_of
 from attestrain.train.schedule import cosine_rates
 from attestrain.train.settings import inner_settings, state_sizes
-from attestrain.train.state import State, genesis_state
+from attestrain.train.state import State, cursor_component, cursor_of, genesis_state
 from attestrain.train.task import load_task
 from attestrain.train.trace import RoundInputs, RoundWork, run_round
 from attestrain.update.checkpoint import Checkpoint, advance, genesis
+from attestrain.update.header import UpdateHeader
 
 WORKER = Worker(1)
 CONFIG = {"vocab": 64, "context": 16, "width": 16, "layers": 1, "heads": 2, "kv_heads": 2, "hidden": 32}
@@ -93,3 +96,48 @@ def honest_world(inner: str = "muon", rounds: int = 2) -> World:
         assert not outcome.rejected
         world.checkpoints.append(outcome.checkpoint)
     return world
+
+
+class SkipSteps(Engine):
+    """Does every other step and reports them all."""
+
+    def inner(self, state: State, batches: Sequence[Batch], rates: Sequence[int]) -> tuple[State, list[StepRecord]]:
+        after, done = super().inner(state, batches[::2], rates[::2])
+        claimed = [
+            replace(done[step // 2], batch=batch.digest, rate=rate)
+            for step, (batch, rate) in enumerate(zip(batches, rates, strict=True))
+        ]
+        return {**after, "cursor": cursor_component(cursor_of(state) + len(batches))}, claimed
+
+
+class WrongData(Engine):
+    """Trains on the segment's first batch again and again."""
+
+    def inner(self, state: State, batches: Sequence[Batch], rates: Sequence[int]) -> tuple[State, list[StepRecord]]:
+        after, done = super().inner(state, [batches[0]] * len(batches), rates)
+        return after, [replace(step, batch=batch.digest) for step, batch in zip(done, batches, strict=True)]
+
+
+class DoctorOptimizer(Engine):
+    """Forgets the optimizer's buffers while adopting."""
+
+    def adopt(self, state: State, checkpoint: np.ndarray) -> State:
+        after = super().adopt(state, checkpoint)
+        return {name: np.zeros_like(value) if name.startswith("opt.") else value for name, value in after.items()}
+
+
+class DoctorFeedback(Engine):
+    """Throws the error feedback away after the update was made."""
+
+    def compress(self, state: State, base: np.ndarray, header: UpdateHeader) -> tuple[bytes, State]:
+        data, after = super().compress(state, base, header)
+        return data, {**after, "ef": np.zeros_like(after["ef"])}
+
+
+class Poison(Engine):
+    """Trains honestly and publishes the opposite of what it learned."""
+
+    def compress(self, state: State, base: np.ndarray, header: UpdateHeader) -> tuple[bytes, State]:
+        turned = {**state, "params": 2 * base - state["params"]}
+        data, after = super().compress(turned, base, header)
+        return data, {**after, "params": state["params"]}

@@ -64,6 +64,17 @@ print(json.dumps([t.roots_of_a_round(inner, "ternary") for inner in t.INNERS]))
 
 
 @pytest.mark.parametrize("inner", INNERS)
+def test_two_threads_give_the_same_bits(inner: str) -> None:
+    engine, state = started(inner)
+    alone = state_to_blobs(steps(engine, state, 0, 3))
+    torch.set_num_threads(2)
+    try:
+        assert state_to_blobs(steps(engine, state, 0, 3)) == alone
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("inner", INNERS)
 def test_segments_compose(inner: str) -> None:
     engine, state = started(inner)
     whole = steps(engine, state, 0, 5)

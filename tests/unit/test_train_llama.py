@@ -22,6 +22,16 @@ def test_default_model_has_a_quarter_of_a_million_parameters() -> None:
     assert spec.layout.parameters == 234_048
 
 
+def test_layers_begin_by_adding_nothing() -> None:
+    spec = make_spec()
+    flat = FlatModel(LlamaTask().build_model(TINY), spec.layout)
+    flat.load(initial_params(spec))
+    tokens = torch.arange(8)[None]
+    decoder = flat.module.get_submodule("model")
+    embedded = decoder.get_submodule("embed_tokens")(tokens)
+    assert torch.equal(decoder(tokens), decoder.get_submodule("norm")(embedded))
+
+
 @pytest.mark.parametrize(("context", "width", "theta"), [(1, 2, 1), (128, 16, 10_000), (300, 64, 500_000)])
 def test_rotary_tables_are_the_rounded_truth(context: int, width: int, theta: int) -> None:
     cos, sin = rotary_tables(context, width, theta)
@@ -70,8 +80,10 @@ def test_checkpoint_loads_in_transformers_with_the_same_logits(extra: dict[str, 
     config: dict[str, object] = {**TINY, "width": 32, "layers": 2, "heads": 4, "context": 32, **extra}
     spec = make_spec(config=config)
     flat = FlatModel(LlamaTask().build_model(config), spec.layout)
-    flat.load(initial_params(spec))
-    (tmp_path / "model.safetensors").write_bytes(safetensors_bytes(spec.layout, initial_params(spec)))
+    # Not the initial values: projections that start at zero would hide everything before them.
+    values = np.random.default_rng(0).normal(0, 0.2, spec.layout.parameters).astype(np.float32)
+    flat.load(values)
+    (tmp_path / "model.safetensors").write_bytes(safetensors_bytes(spec.layout, values))
     (tmp_path / "config.json").write_text(json.dumps(hf_config(config)))
     theirs, report = transformers.LlamaForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
     tokens = torch.from_numpy(np.random.default_rng(0).integers(0, 32, (2, 32)))

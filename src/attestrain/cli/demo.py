@@ -32,7 +32,7 @@ def run(
 ) -> None:
     """Train four workers and one cheat, catch the cheat by replay, verify the bundle.
 
-    Ends with 0 only if the run beat one worker alone, the cheat was caught and nobody else, and the verdict is VERIFIED.
+    Ends with 0 only if the run beat one worker alone, the cheat was caught and nobody else, and the bundle is VERIFIED.
     """
     from attestrain.cli.extras import require_train
 

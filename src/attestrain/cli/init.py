@@ -20,7 +20,9 @@ EXAMPLES = examples(
 
 
 def run(
-    path: Annotated[Path, typer.Argument(help="File to write, - for standard output.")] = Path("RUN.toml"),
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, - for standard output.")] = Path(
+        "RUN.toml"
+    ),
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

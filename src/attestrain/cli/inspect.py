@@ -27,7 +27,7 @@ def run(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print what a file or folder says. Nothing is verified: a forged artefact is printed as readily as an honest one."""
+    """Print what a file or folder says. Nothing is verified: a forged artefact is printed as readily as a true one."""
     from attestrain.errors import FormatError, UsageError
     from attestrain.report.artefacts import describe
     from attestrain.report.folders import describe_folder

@@ -40,13 +40,15 @@ def run(
     if resume is not None and (overrides or folder):
         raise UsageError("a resumed run keeps its settings and its folder", hint="leave out --set and --folder")
     require_train()
-    from attestrain.cli import running
     from attestrain.run.config import load_config
 
-    if resume is not None:
-        finished = running.resume_run(resume, quiet=quiet)
-    else:
-        assert config is not None
-        settings = load_config(config, overrides or ())
+    # Settings are read before torch is imported, so that a mistake in them is told at once.
+    settings = None if config is None else load_config(config, overrides or ())
+    from attestrain.cli import running
+
+    if settings is not None:
         finished = running.train_run(settings, folder or running.new_folder(settings.run.name), quiet=quiet)
+    else:
+        assert resume is not None
+        finished = running.resume_run(resume, quiet=quiet)
     running.report_finished(finished, json=json)

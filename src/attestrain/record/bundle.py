@@ -164,8 +164,10 @@ class FolderFiles:
 
     def _path(self, path: str) -> Path:
         full = self._folder / check_path(path)
-        if full.is_symlink() or not full.is_file():
+        if not full.is_file():
             raise FormatError(f"{path} is missing")
+        if full.resolve() != self._folder.resolve() / path:
+            raise FormatError(f"{path} is reached through a symbolic link")
         return full
 
     def size(self, path: str) -> int:

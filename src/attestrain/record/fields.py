@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any
 
 from attestrain.errors import FormatError
@@ -79,9 +80,12 @@ class Fields:
             raise self._fail(key, "a digest") from error
 
     def decimal(self, key: str, low: float, high: float) -> str:
-        """A decimal setting whose value lies in ``low .. high``; returned as written, because its text is hashed."""
+        """A decimal setting whose value lies in ``low .. high``; returned as written, because its text is hashed.
+
+        Compared exactly: as a float64, a text slightly above 1 reads as 1.
+        """
         value = self._value[key]
-        if not is_decimal(value) or not low <= float(value) <= high:
+        if not is_decimal(value) or not low <= Fraction(value) <= high:
             raise self._fail(key, f"a decimal text in {low}..{high}")
         return str(value)
 

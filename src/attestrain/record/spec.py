@@ -30,6 +30,8 @@ MAX_SETTINGS = 64
 MAX_COMPONENTS = 64
 MAX_COMPONENT_NAME = 64
 """Longest name of a state's component: "opt." and a word, with room."""
+MAX_VOTES = 64
+"""Most auditors that replay the same segment: more would cost more than the training they check."""
 CODECS = ("dense", "ternary", "two-bit")
 INNERS = ("adamw", "muon", "sgd")
 OUTERS = ("sgd", "nesterov")
@@ -200,12 +202,12 @@ def _read_spec(document: Json) -> RunSpec:
         schedule=schedule,
         inner=_read_inner(fields.object("inner"), schedule),
         codec=_read_codec(fields.object("codec")),
-        norm_clip=screen.decimal("norm_clip", 0.0, 1e6),
+        norm_clip=screen.decimal("norm_clip", 0, 1_000_000),
         outer=_read_outer(fields.object("outer")),
         beacon_mode=beacon.choice("mode", BEACONS),
         beacon=beacon.digest("value"),
-        audit_fraction=audit.decimal("fraction", 0.0, 1.0),
-        audit_votes=audit.integer("votes", 1, 1000),
+        audit_fraction=audit.decimal("fraction", 0, 1),
+        audit_votes=audit.integer("votes", 1, MAX_VOTES),
     )
 
 
@@ -214,11 +216,16 @@ def _read_task(value: Json) -> TaskSpec:
     return TaskSpec(fields.text("name"), fields.digest("code"), fields.object("config"))
 
 
+def is_component(name: str) -> bool:
+    """Whether ``name`` can name a component of a state: 1 to 64 printable ASCII characters."""
+    return 0 < len(name) <= MAX_COMPONENT_NAME and name.isascii() and name.isprintable()
+
+
 def _read_state(value: Json) -> dict[str, int]:
     if not 0 < len(value) <= MAX_COMPONENTS:
         raise FormatError(f"spec.state of {len(value)} components is out of range")
-    if any(not 0 < len(name) <= MAX_COMPONENT_NAME for name in value):
-        raise FormatError(f"spec.state names a component in more than {MAX_COMPONENT_NAME} characters")
+    if not all(is_component(name) for name in value):
+        raise FormatError(f"spec.state names a component in other than 1 to {MAX_COMPONENT_NAME} printable characters")
     fields = Fields(value, value.keys(), "spec.state")
     return {name: fields.integer(name, 0, 16 * MAX_PARAMETERS) for name in value}
 
@@ -235,6 +242,8 @@ def _read_schedule(value: Json) -> Schedule:
     )
     if schedule.total_steps > MAX_TOTAL_STEPS:
         raise FormatError(f"a run of {schedule.total_steps} steps is longer than {MAX_TOTAL_STEPS}")
+    if schedule.round_tokens > MAX_INTEGER:
+        raise FormatError(f"a round of {schedule.round_tokens} tokens is more than a receipt can count")
     return schedule
 
 
@@ -252,10 +261,10 @@ def _read_inner(value: Json, schedule: Schedule) -> Inner:
 def _read_codec(value: Json) -> Codec:
     fields = Fields(value, ("name", "block", "feedback"), "spec.codec")
     block = fields.integer("block", 16, 1 << 20)
-    return Codec(fields.choice("name", CODECS), block, fields.decimal("feedback", 0.0, 1.0))
+    return Codec(fields.choice("name", CODECS), block, fields.decimal("feedback", 0, 1))
 
 
 def _read_outer(value: Json) -> Outer:
     fields = Fields(value, ("name", "rate", "momentum"), "spec.outer")
-    rate, momentum = fields.decimal("rate", 0.0, 10.0), fields.decimal("momentum", 0.0, 1.0)
+    rate, momentum = fields.decimal("rate", 0, 10), fields.decimal("momentum", 0, 1)
     return Outer(fields.choice("name", OUTERS), rate, momentum)

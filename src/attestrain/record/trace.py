@@ -18,7 +18,14 @@ from attestrain.record.canonical import Json, canonical, parse
 from attestrain.record.digest import Digest, tagged
 from attestrain.record.fields import Fields
 from attestrain.record.names import Branch, Round, RunId, Worker
-from attestrain.record.spec import MAX_COMPONENT_NAME, MAX_COMPONENTS, MAX_ROUNDS, MAX_STEPS, MAX_WORKERS
+from attestrain.record.spec import (
+    MAX_COMPONENT_NAME,
+    MAX_COMPONENTS,
+    MAX_ROUNDS,
+    MAX_STEPS,
+    MAX_WORKERS,
+    is_component,
+)
 
 FORMAT = "attestrain.dev/trace@v1"
 KINDS = ("adopt", "inner", "compress")
@@ -178,8 +185,8 @@ class Trace:
 def _read_state(value: Json) -> StateRefs:
     if not isinstance(value, dict) or not 0 < len(value) <= MAX_COMPONENTS:
         raise FormatError("a state is an object of one or more components")
-    if any(not 0 < len(name) <= MAX_COMPONENT_NAME for name in value):
-        raise FormatError(f"a state names a component in more than {MAX_COMPONENT_NAME} characters")
+    if not all(is_component(name) for name in value):
+        raise FormatError(f"a state names a component in other than 1 to {MAX_COMPONENT_NAME} printable characters")
     return {name: BlobRef.from_json(item) for name, item in value.items()}
 
 

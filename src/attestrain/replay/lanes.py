@@ -43,7 +43,7 @@ def read_state(bundle: Bundle, spec: RunSpec, refs: StateRefs, checkpoint: Check
     """The state named ``refs``, from the bundle and the checkpoint; None if a component is in neither.
 
     Raises:
-        FormatError: a stored component is not what it is called.
+        FormatError: a file is not what the manifest says, or has the wrong size for the run.
     """
     params = stored_bytes(checkpoint.params)
     known = {blob_ref(params): params}
@@ -75,7 +75,6 @@ class Lane:
         drawn: places drawn.
         planned: places to execute, the drawn ones that can be reached among them.
         starts: places whose state-in is known beforehand.
-        unreachable: drawn places without a known state before them.
         standing: the state reached.
         stopped: a mismatch was found, so what follows says nothing.
     """
@@ -85,7 +84,6 @@ class Lane:
     drawn: set[Place] = field(default_factory=set)
     planned: set[Place] = field(default_factory=set)
     starts: set[Place] = field(default_factory=set)
-    unreachable: set[Place] = field(default_factory=set)
     standing: Standing | None = None
     stopped: bool = False
 
@@ -123,7 +121,6 @@ def plan(bundle: Bundle, spec: RunSpec, works: Works, lane: Lane) -> None:
             since = []
         if since is not None:
             since.append(place)
-        if place in lane.drawn and since is None:
-            lane.unreachable.add(place)
-        elif place in lane.drawn and since is not None:
+        if place in lane.drawn and since is not None:
             lane.planned.update(since)
+            since = []

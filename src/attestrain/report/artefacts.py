@@ -298,7 +298,7 @@ def _read_keystore(document: Json) -> Facts:
 
 
 def _read_note(data: bytes, path: Path) -> Facts:
-    text, _, signatures = data.decode("utf-8").rpartition("\n\n")
+    text, _, signatures = data.decode("utf-8", errors="replace").rpartition("\n\n")
     signers = [line.split(" ")[1] for line in signatures.splitlines() if line.count(" ") == 2]
     origin, size, root = (*text.split("\n"), "", "", "")[:3]
     facts = {"format": "c2sp.org/tlog-checkpoint", "origin": origin, "entries": size, "root": root}
@@ -322,7 +322,9 @@ def _is_toml(data: bytes) -> bool:
 
 
 def _read_toml(data: bytes, path: Path) -> Facts:
-    return {"format": "TOML settings", **tomllib.loads(data.decode("utf-8"))}
+    settings = tomllib.loads(data.decode("utf-8"))
+    # TOML knows dates and times, which JSON has to write as text.
+    return {"format": "TOML settings", **json.loads(json.dumps(settings, default=str))}
 
 
 _NOTE_MARK = "\n\n\N{EM DASH} ".encode()

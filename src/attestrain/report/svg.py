@@ -95,7 +95,7 @@ def _note(note: str) -> str:
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """Round values between ``low`` and ``high``, at most ``most`` of them, in steps of 1, 2 or 5 times a power of 10."""
+    """Round values from ``low`` to ``high``, at most ``most`` of them, in steps of 1, 2 or 5 times a power of 10."""
     span = high - low
     if span <= 0:
         return [low]

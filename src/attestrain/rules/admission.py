@@ -25,7 +25,7 @@ from attestrain.record.statements import (
     Statement,
 )
 from attestrain.rules.beacon import commitment_root, round_beacon
-from attestrain.rules.draws import draws
+from attestrain.rules.draws import Draw, is_drawn
 from attestrain.rules.faults import standing
 from attestrain.rules.ledger import Ledger, RoundBook
 
@@ -131,8 +131,10 @@ def _admit_join(ledger: Ledger, join: Join) -> None:
     _require(join.key_epoch == expected, KEYS, f"{name} joins with key epoch {join.key_epoch}, not {expected}")
     if before is not None:
         _require(before.participant == join.participant, KEYS, f"{name} is taken by another participant")
-    taken = {item.statement.session for joins in ledger.joins.values() for item in joins}
-    _require(join.session not in taken, KEYS, f"{name} names a session key that is in use")
+    _require(join.session not in ledger.sessions, KEYS, f"{name} names a session key that is in use")
+    if join.role == "auditor" and before is None:
+        twice = ("auditor", join.participant) in ledger.participants
+        _require(not twice, KEYS, f"{name} is a participant who audits already, and would vote twice")
 
 
 def _book(ledger: Ledger, round_: Round, claim: int) -> RoundBook:
@@ -201,14 +203,17 @@ def _admit_aggregated(ledger: Ledger, aggregated: Aggregated) -> None:
 def _admit_finding(ledger: Ledger, finding: Finding) -> None:
     name = f"{_name(finding)} segment {finding.segment} by auditor {finding.auditor}"
     book = _book(ledger, finding.round, DRAWS)
-    drawn = {(draw.worker, draw.segment, draw.auditor) for draw in draws(ledger, finding.round)}
+    drawn = is_drawn(ledger, Draw(finding.round, finding.worker, finding.segment, finding.auditor))
+    _require(drawn, DRAWS, f"{name} was not drawn for this auditor")
+    _require(finding.worker in book.published, DRAWS, f"{name} is about work that was never published")
     place = (finding.worker, finding.segment, finding.auditor)
-    _require(place in drawn, DRAWS, f"{name} was not drawn for this auditor")
-    earlier = {(f.statement.worker, f.statement.segment, f.statement.auditor) for f in book.findings}
-    _require(place not in earlier, DRAWS, f"{name} is given twice")
+    _require(place not in book.answered, DRAWS, f"{name} is given twice")
     _require(finding.outcome in OUTCOMES, DRAWS, f"{name} has an unknown outcome")
     same = (finding.outcome == "exact") == (finding.claimed == finding.observed)
     _require(same, DRAWS, f"{name} says {finding.outcome} but its digests say otherwise")
+    join = ledger.registered("auditor", finding.auditor)
+    known = join is not None and join.environment == finding.environment
+    _require(known, KEYS, f"{name} comes from an environment its auditor did not register")
 
 
 def _admit_run_close(ledger: Ledger, close: RunClose) -> None:

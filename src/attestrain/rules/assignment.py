@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import struct
 
+from attestrain.errors import FormatError
 from attestrain.record.digest import Digest, tagged
 from attestrain.record.names import Worker
 from attestrain.record.spec import Schedule
 from attestrain.rules.bijection import Bijection
+
+MAX_PASSES = 65_536
+"""Most passes of one round through the dataset: each costs a permutation in memory, and a run that needs more than a
+few would rather have another dataset."""
 
 
 class Assignment:
@@ -22,9 +27,15 @@ class Assignment:
         beacon: the round's beacon.
         schedule: shape of the run.
         sequences: number of sequences in the training split.
+
+    Raises:
+        FormatError: the split is empty, or so small that the round goes through it more than `MAX_PASSES` times.
     """
 
     def __init__(self, beacon: Digest, schedule: Schedule, sequences: int) -> None:
+        places = schedule.workers * schedule.steps * schedule.batch
+        if not 0 < places <= sequences * MAX_PASSES:
+            raise FormatError(f"a round of {places} sequences is out of proportion to a dataset of {sequences}")
         self._beacon = beacon
         self._schedule = schedule
         self._sequences = sequences

@@ -39,10 +39,27 @@ class Bijection:
             value = self._permute(value)
         return value
 
+    def inverse(self, image: int) -> int:
+        """The index whose image is ``image``."""
+        if not 0 <= image < self._size:
+            raise ValueError(f"image {image} is outside the domain of {self._size}")
+        value = self._restore(image)
+        while value >= self._size:
+            value = self._restore(value)
+        return value
+
     def _permute(self, value: int) -> int:
         left, right = value >> self._half, value & self._mask
         for turn in range(ROUNDS):
-            block = self._key + bytes((turn,)) + right.to_bytes(8, "big")
-            mixed = int.from_bytes(hashlib.sha256(block).digest()[:8], "big") & self._mask
-            left, right = right, left ^ mixed
+            left, right = right, left ^ self._mix(turn, right)
         return left << self._half | right
+
+    def _restore(self, value: int) -> int:
+        left, right = value >> self._half, value & self._mask
+        for turn in reversed(range(ROUNDS)):
+            left, right = right ^ self._mix(turn, left), left
+        return left << self._half | right
+
+    def _mix(self, turn: int, half: int) -> int:
+        block = self._key + bytes((turn,)) + half.to_bytes(8, "big")
+        return int.from_bytes(hashlib.sha256(block).digest()[:8], "big") & self._mask

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -16,7 +17,7 @@ from attestrain.record.names import Round, Worker
 from attestrain.record.spec import RunSpec
 from attestrain.rules.beacon import draw_seed
 from attestrain.rules.bijection import Bijection
-from attestrain.rules.faults import standing
+from attestrain.rules.faults import faults, standing
 from attestrain.rules.ledger import Ledger
 
 
@@ -32,10 +33,16 @@ class Draw:
 
 def drawn_segments(spec: RunSpec, seed: Digest, worker: Worker) -> list[int]:
     """Segments of ``worker`` drawn under ``seed``, ascending."""
-    segments = spec.schedule.segments
-    count = math.ceil(Fraction(spec.audit_fraction) * segments)
-    shuffle = Bijection(tagged("attestrain.dev/draw@v1", seed, struct.pack(">I", worker)), segments)
-    return sorted(shuffle(index) for index in range(count))
+    shuffle = _shuffle(spec, seed, worker)
+    return sorted(shuffle(index) for index in range(_count(spec)))
+
+
+def _shuffle(spec: RunSpec, seed: Digest, worker: Worker) -> Bijection:
+    return Bijection(tagged("attestrain.dev/draw@v1", seed, struct.pack(">I", worker)), spec.schedule.segments)
+
+
+def _count(spec: RunSpec) -> int:
+    return math.ceil(Fraction(spec.audit_fraction) * spec.schedule.segments)
 
 
 def draws(ledger: Ledger, round_: Round) -> list[Draw]:
@@ -47,20 +54,26 @@ def draws(ledger: Ledger, round_: Round) -> list[Draw]:
     if book.closed is None:
         return []
     seed = draw_seed(spec, round_, book.closed.statement.commitment)
-    auditors = _auditors_at(ledger, book.closed.index)
     return [
         Draw(round_, worker, segment, auditor)
         for worker in sorted(standing(ledger, round_))
         for segment in drawn_segments(spec, seed, worker)
-        for auditor in _assigned(auditors, seed, worker, segment, spec.audit_votes)
+        for auditor in _assigned(book.auditors, seed, worker, segment, spec.audit_votes)
     ]
 
 
-def _auditors_at(ledger: Ledger, index: int) -> list[Worker]:
-    return [slot for slot in ledger.slots("auditor") if ledger.joins["auditor", slot][0].index < index]
+def is_drawn(ledger: Ledger, draw: Draw) -> bool:
+    """Whether ``draw`` is among the `draws` of its round, without making them all: admission asks for every finding."""
+    spec, book = ledger.spec, ledger.rounds[draw.round]
+    in_range = draw.segment < spec.schedule.segments and draw.worker in book.receipts
+    if book.closed is None or not in_range or draw.worker in faults(ledger, before=book.closed.index):
+        return False
+    seed = draw_seed(spec, draw.round, book.closed.statement.commitment)
+    drawn = _shuffle(spec, seed, draw.worker).inverse(draw.segment) < _count(spec)
+    return drawn and draw.auditor in _assigned(book.auditors, seed, draw.worker, draw.segment, spec.audit_votes)
 
 
-def _assigned(auditors: list[Worker], seed: Digest, worker: Worker, segment: int, votes: int) -> list[Worker]:
+def _assigned(auditors: Sequence[Worker], seed: Digest, worker: Worker, segment: int, votes: int) -> list[Worker]:
     if not auditors:
         return []
     place = tagged("attestrain.dev/auditor@v1", seed, struct.pack(">II", worker, segment))
@@ -70,5 +83,5 @@ def _assigned(auditors: list[Worker], seed: Digest, worker: Worker, segment: int
 
 def missing_findings(ledger: Ledger, round_: Round) -> list[Draw]:
     """Draws of ``round_`` that their assigned auditor has not answered."""
-    found = {(f.statement.worker, f.statement.segment, f.statement.auditor) for f in ledger.rounds[round_].findings}
-    return [draw for draw in draws(ledger, round_) if (draw.worker, draw.segment, draw.auditor) not in found]
+    answered = ledger.rounds[round_].answered
+    return [draw for draw in draws(ledger, round_) if (draw.worker, draw.segment, draw.auditor) not in answered]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from attestrain.record.names import Index, Round, Worker
+from attestrain.record.names import Address, Index, Round, Worker
 from attestrain.record.spec import RunSpec
 from attestrain.record.statements import (
     Aggregated,
@@ -25,6 +25,7 @@ from attestrain.record.statements import (
     Signed,
     Statement,
 )
+from attestrain.rules.votes import Votes
 
 S = TypeVar("S", bound=Statement)
 
@@ -39,7 +40,12 @@ class Filed(Generic[S]):
 
 @dataclass(slots=True)
 class RoundBook:
-    """All statements about one round."""
+    """All statements about one round.
+
+    Attributes:
+        auditors: slots of those who had joined by the close, ascending.
+        answered: worker, segment and auditor of every finding.
+    """
 
     opened: Filed[RoundOpen]
     receipts: dict[Worker, Filed[Receipt]] = field(default_factory=dict)
@@ -47,6 +53,8 @@ class RoundBook:
     published: dict[Worker, Filed[Published]] = field(default_factory=dict)
     aggregated: Filed[Aggregated] | None = None
     findings: list[Filed[Finding]] = field(default_factory=list)
+    auditors: tuple[Worker, ...] = ()
+    answered: set[tuple[Worker, int, Worker]] = field(default_factory=set)
 
 
 class Ledger:
@@ -59,6 +67,9 @@ class Ledger:
         rounds: by round.
         run_close: the closing statement, once filed.
         size: number of entries filed.
+        sessions: every session key ever named.
+        participants: who holds a slot, by role.
+        votes: findings of a fault, counted.
     """
 
     def __init__(self, spec: RunSpec) -> None:
@@ -68,6 +79,10 @@ class Ledger:
         self.rounds: dict[Round, RoundBook] = {}
         self.run_close: RunClose | None = None
         self.size = 0
+        self.sessions: set[Address] = set()
+        self.participants: set[tuple[str, Address]] = set()
+        self.votes = Votes(spec.audit_votes)
+        self._auditors: tuple[Worker, ...] = ()
 
     def file(self, signed: Signed) -> Index:
         """File the next entry, which must have been admitted; returns its index."""
@@ -77,7 +92,7 @@ class Ledger:
             case LogOpen():
                 self.log_open = statement
             case Join():
-                self.joins.setdefault((statement.role, statement.worker), []).append(Filed(index, statement))
+                self._file_join(index, statement)
             case RoundOpen():
                 self.rounds[statement.round] = RoundBook(Filed(index, statement))
             case RunClose():
@@ -87,24 +102,38 @@ class Ledger:
         self.size += 1
         return index
 
+    def _file_join(self, index: Index, join: Join) -> None:
+        self.joins.setdefault((join.role, join.worker), []).append(Filed(index, join))
+        self.sessions.add(join.session)
+        self.participants.add((join.role, join.participant))
+        if join.role == "auditor" and join.worker not in self._auditors:
+            self._auditors = tuple(sorted((*self._auditors, join.worker)))
+
     def _file_in_round(self, index: Index, statement: Statement) -> None:
         match statement:
             case Receipt():
                 self.rounds[statement.round].receipts[statement.worker] = Filed(index, statement)
             case CommitClose():
                 self.rounds[statement.round].closed = Filed(index, statement)
+                self.rounds[statement.round].auditors = self._auditors
             case Published():
                 self.rounds[statement.round].published[statement.worker] = Filed(index, statement)
             case Aggregated():
                 self.rounds[statement.round].aggregated = Filed(index, statement)
             case Finding():
-                self.rounds[statement.round].findings.append(Filed(index, statement))
+                self._file_finding(index, statement)
             case _:
                 raise TypeError(f"{type(statement).__name__} has no place in a ledger")
 
+    def _file_finding(self, index: Index, finding: Finding) -> None:
+        book = self.rounds[finding.round]
+        book.findings.append(Filed(index, finding))
+        book.answered.add((finding.worker, finding.segment, finding.auditor))
+        self.votes.count(index, finding)
+
     def last_round(self) -> Round | None:
         """The latest round opened."""
-        return max(self.rounds, default=None)
+        return next(reversed(self.rounds), None)
 
     def registered(self, role: str, worker: Worker) -> Join | None:
         """The join that is in force for a slot."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 
 from attestrain.corpus.dataset import Split
+from attestrain.errors import FormatError, Unreachable
 from attestrain.record.blob import BlobRef, blob_ref
-from attestrain.record.digest import Digest
-from attestrain.record.keys import SigningKey
-from attestrain.record.names import Round, Size, Text, Worker
+from attestrain.record.names import Round, Size, Text
 from attestrain.record.statements import Finding, sign
 from attestrain.record.trace import Trace
 from attestrain.replay.segment import Replayed, replay_segment
@@ -16,7 +15,7 @@ from attestrain.rules.admission import TRUNK
 from attestrain.rules.draws import Draw, missing_findings
 from attestrain.run.follower import Follower
 from attestrain.run.states import fetch
-from attestrain.run.worker import KEY_EPOCH
+from attestrain.run.worker import KEY_EPOCH, Seat
 from attestrain.train.batches import RoundBatches
 from attestrain.train.engine import Engine
 
@@ -25,24 +24,21 @@ class AuditorRole:
     """One auditor.
 
     Args:
-        slot: its slot among the auditors.
+        seat: its place among the auditors.
         follower: its view of the run.
         engine: re-executes.
         split: the training split.
-        session: key that signs findings.
-        environment: digest of the environment it registered.
     """
 
-    def __init__(
-        self, slot: Worker, follower: Follower, engine: Engine, split: Split, session: SigningKey, environment: Digest
-    ) -> None:
-        self._slot = slot
+    def __init__(self, seat: Seat, follower: Follower, engine: Engine, split: Split) -> None:
+        self._slot = seat.slot
         self._follower = follower
         self._engine = engine
         self._split = split
-        self._session = session
-        self._environment = environment
+        self._session = seat.session
+        self._environment = seat.environment
         self._settled: set[Round] = set()
+        self._unanswerable: set[Draw] = set()
 
     def run(self) -> None:
         """Take part until the run closes."""
@@ -57,14 +53,21 @@ class AuditorRole:
         for round_ in sorted(set(ledger.rounds) - self._settled):
             book = ledger.rounds[round_]
             mine = [draw for draw in missing_findings(ledger, round_) if draw.auditor == self._slot]
-            found += [draw for draw in mine if draw.worker in book.published]
+            found += [draw for draw in mine if draw.worker in book.published and draw not in self._unanswerable]
             if book.aggregated is not None and not mine:
                 self._settled.add(round_)
         return found
 
     def _answer(self, draw: Draw) -> None:
         begin = time.perf_counter()
-        replayed = self._replay(draw)
+        place = {"round": draw.round, "worker": draw.worker, "segment": draw.segment}
+        try:
+            replayed = self._replay(draw)
+        except (FormatError, Unreachable) as error:
+            # Published work that cannot be read any more is an outage and nobody's fault: the draw stays unanswered.
+            self._unanswerable.add(draw)
+            self._follower.exchange.tell("unanswered", **place, detail=str(error))
+            return
         finding = Finding(
             run=self._follower.spec.run_id,
             branch=TRUNK,
@@ -81,9 +84,13 @@ class AuditorRole:
         )
         self._follower.exchange.submit(sign(finding, self._session).to_bytes())
         seconds = round(time.perf_counter() - begin, 3)
-        place = {"round": draw.round, "worker": draw.worker, "segment": draw.segment, "phase": replayed.kind}
         self._follower.exchange.tell(
-            "finding", **place, outcome=replayed.outcome, detail=replayed.detail, seconds=seconds
+            "finding",
+            **place,
+            phase=replayed.kind,
+            outcome=replayed.outcome,
+            detail=replayed.detail,
+            seconds=seconds,
         )
 
     def _replay(self, draw: Draw) -> Replayed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from attestrain.record.transcript import Log
 from attestrain.rules.ledger import Ledger
 from attestrain.run.folder import RunFolder
 from attestrain.run.states import ADOPTED, needed, retained
-from attestrain.store.atomic import write_atomic
+from attestrain.store.atomic import sync_folder, write_atomic
 from attestrain.store.blobs import BlobStore
 from attestrain.train.export import safetensors_bytes
 from attestrain.train.task import Task
@@ -56,8 +57,10 @@ def write_bundle(
             _write_states(building, store, trace)
     _write_model(building, ledger, final)
     write_atomic(building / names.MANIFEST, make_manifest(ledger.spec.run_id, FolderFiles(building)).to_bytes())
-    shutil.rmtree(target, ignore_errors=True)
+    # A bundle in its place is complete, also after the power has failed.
+    os.sync()
     building.rename(target)
+    sync_folder(target.parent)
     return target
 
 

@@ -1,4 +1,4 @@
-"""Cheats, for demonstrations and tests: engines that do something else than they say.
+"""Cheats, for demonstrations and tests: engines and workers that do something else than they say.
 
 Each lies in one way and is otherwise honest, so that what catches it is the check that is meant to.
 """
@@ -10,11 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from attestrain.corpus.dataset import Batch
+from attestrain.corpus.dataset import Batch, Split
 from attestrain.errors import UsageError
 from attestrain.record.names import Round
 from attestrain.record.spec import RunSpec
 from attestrain.record.trace import StepRecord
+from attestrain.run.follower import Follower
+from attestrain.run.worker import Seat, WorkerRole
 from attestrain.train.engine import Engine
 from attestrain.train.state import State
 from attestrain.train.task import Task
@@ -103,14 +105,54 @@ CHEATS: dict[str, type[Cheat]] = {
     "doctor-feedback": DoctorFeedback,
     "poison": Poison,
 }
+"""Cheats inside a worker-round."""
+
+CARRIED: dict[str, str] = {"carry-optimizer": "opt.", "carry-feedback": "ef"}
+"""Cheats between rounds, which zero carried components: kind to the beginning of their names."""
 
 
-def make_cheat(kind: str, spec: RunSpec, task: Task, from_round: Round) -> Engine:
-    """The engine of a cheat.
+def require_cheat(kind: str) -> None:
+    """Check the name of a cheat.
 
     Raises:
         UsageError: no cheat is called that.
     """
-    if kind not in CHEATS:
-        raise UsageError(f"no cheat is called {kind!r}", hint=f"there are: {', '.join(CHEATS)}")
-    return CHEATS[kind](spec, task, from_round)
+    if kind not in CHEATS and kind not in CARRIED:
+        raise UsageError(f"no cheat is called {kind!r}", hint=f"there are: {', '.join([*CHEATS, *CARRIED])}")
+
+
+def make_cheat(kind: str, spec: RunSpec, task: Task, from_round: Round) -> Engine:
+    """The engine of a cheat; one that cheats between rounds has an honest engine.
+
+    Raises:
+        UsageError: no cheat is called that.
+    """
+    require_cheat(kind)
+    return Engine(spec, task) if kind in CARRIED else CHEATS[kind](spec, task, from_round)
+
+
+class DoctoringWorker(WorkerRole):
+    """A worker that zeroes carried components between rounds, from a round on; `WorkerRole` has the other arguments."""
+
+    def __init__(
+        self,
+        seat: Seat,
+        follower: Follower,
+        engine: Engine,
+        split: Split,
+        keep_states_every: int,
+        *,
+        kind: str,
+        from_round: int,
+    ) -> None:
+        super().__init__(seat, follower, engine, split, keep_states_every)
+        self._prefix = CARRIED[kind]
+        self._from_round = from_round
+
+    def begin(self, round_: Round) -> State:
+        """The carried state, doctored."""
+        state = super().begin(round_)
+        if round_ < self._from_round:
+            return state
+        zeroed = {name for name in state if name.startswith(self._prefix)}
+        return {name: np.zeros_like(values) if name in zeroed else values for name, values in state.items()}

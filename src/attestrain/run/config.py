@@ -121,7 +121,7 @@ class CheatSection(Section):
 class LocalSection(Section):
     """Running on this machine: how long a round may wait for its workers, what is kept for later replays."""
 
-    deadline: float = Field(600.0, gt=0, description="seconds before a round closes without those that are missing")
+    deadline: float = Field(600.0, gt=0, description="most seconds a round waits for somebody missing")
     keep_states_every: int = Field(10, ge=1, description="rounds between the states a stranger's replay starts from")
     validation_sequences: int = Field(128, ge=1)
     solo: bool = Field(False, description="also train one worker alone, for comparison")
@@ -181,6 +181,8 @@ def make_config(settings: dict[str, Any], where: str) -> RunConfig:
     slots = [cheat.worker for cheat in config.cheat]
     if any(slot >= config.schedule.workers for slot in slots) or len(set(slots)) != len(slots):
         raise UsageError(f"{where}: cheat.worker names a worker that does not exist, or one twice")
+    if config.audit.auditors > config.schedule.workers or 0 < config.audit.auditors < config.audit.votes:
+        raise UsageError(f"{where}: audit.auditors is between audit.votes and schedule.workers, or 0 for none")
     return config
 
 

@@ -54,11 +54,6 @@ class RunFolder:
         return self.path / "store"
 
     @property
-    def checkpoints(self) -> Path:
-        """Documents of all checkpoints, and the environments."""
-        return self.path / "checkpoints"
-
-    @property
     def environments(self) -> Path:
         """Descriptions of what participants computed on."""
         return self.path / "environments"
@@ -83,6 +78,11 @@ class RunFolder:
         """Output of the processes."""
         return self.path / "logs"
 
+    @property
+    def roles(self) -> Path:
+        """What each process keeps for itself."""
+        return self.path / "roles"
+
     def role(self, role: str, slot: Worker) -> Path:
         """A process's own folder."""
-        return self.path / "roles" / f"{role}-{slot}"
+        return self.roles / f"{role}-{slot}"

@@ -35,6 +35,10 @@ class Slot:
     begin: StateRefs
     end: StateRefs
 
+    def refs(self) -> set[BlobRef]:
+        """Everything that lies in the worker's own store."""
+        return {self.trace, self.update, *self.begin.values(), *self.end.values()}
+
     def to_bytes(self) -> bytes:
         """Canonical document."""
         return canonical(
@@ -98,10 +102,9 @@ class Journal:
         """What was journalled for a round."""
         return self._slots.get(round_)
 
-    def last_before(self, round_: Round) -> Slot | None:
-        """The latest entry before a round."""
-        earlier = [item for item in self._slots if item < round_]
-        return self._slots[max(earlier)] if earlier else None
+    def between(self, first: int, last: int) -> list[Slot]:
+        """What was journalled for the rounds from ``first`` to ``last``, both included."""
+        return [slot for number, slot in self._slots.items() if first <= number <= last]
 
     def put(self, slot: Slot) -> None:
         """Journal a round, durably before this returns.

@@ -10,13 +10,14 @@ from attestrain.errors import UsageError
 from attestrain.record.canonical import canonical
 from attestrain.record.digest import tagged
 from attestrain.record.spec import Codec, Inner, Outer, RunSpec, Schedule, TaskSpec
+from attestrain.run.cheats import require_cheat
 from attestrain.run.config import RunConfig
 from attestrain.run.folder import RunFolder
 from attestrain.store.atomic import write_atomic
 from attestrain.train.determinism import determinism
 from attestrain.train.layout import layout_of
-from attestrain.train.settings import inner_settings, state_sizes
 from attestrain.train.schedule import cosine_rates
+from attestrain.train.settings import inner_settings, state_sizes
 from attestrain.train.task import Task, check_config, load_task, package_code_digest, task_code_digest
 
 
@@ -36,6 +37,8 @@ def prepare(config: RunConfig, folder: RunFolder) -> Prepared:
         UsageError: the configuration cannot be run.
     """
     determinism()
+    for cheat in config.cheat:
+        require_cheat(cheat.kind)
     task = load_task(config.task.name)
     dataset = _dataset(config, folder, task)
     spec = _make_spec(config, dataset, task)
@@ -43,7 +46,7 @@ def prepare(config: RunConfig, folder: RunFolder) -> Prepared:
     return Prepared(spec, dataset, task)
 
 
-def reopen(config: RunConfig, folder: RunFolder) -> Prepared:
+def reopen(folder: RunFolder) -> Prepared:
     """Open a prepared run again.
 
     Raises:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
-from pathlib import Path
 
 from attestrain.corpus.dataset import Dataset
 from attestrain.record.digest import Digest
-from attestrain.record.keys import SigningKey
 from attestrain.record.names import Round, Text, Worker
 from attestrain.record.spec import RunSpec
 from attestrain.record.statements import Join, sign
 from attestrain.rules.ledger import Ledger
 from attestrain.run.auditor import AuditorRole
 from attestrain.run.baseline import train_solo
-from attestrain.run.cheats import make_cheat
+from attestrain.run.cheats import CARRIED, DoctoringWorker, make_cheat
 from attestrain.run.config import RunConfig
 from attestrain.run.evaluation import Evaluator
 from attestrain.run.events import EventLog
@@ -24,12 +21,15 @@ from attestrain.run.exchange import Exchange
 from attestrain.run.folder import RunFolder
 from attestrain.run.follower import Follower
 from attestrain.run.keyring import Keyring
-from attestrain.run.local import LocalNetwork, PipeExchange
-from attestrain.run.worker import KEY_EPOCH, WorkerRole
+from attestrain.run.local import LocalNetwork
+from attestrain.run.pipe import PipeExchange
+from attestrain.run.worker import KEY_EPOCH, Seat, WorkerRole
 from attestrain.store.blobs import BlobStore
 from attestrain.train.engine import Engine
 from attestrain.train.task import Task
 
+SOLO = "solo"
+"""The process that trains alone for comparison, and its events."""
 SOLO_POINTS = 6
 """Points of the comparison curve: evaluating costs the others time."""
 
@@ -65,46 +65,40 @@ class Cast:
             network.add("worker", slot, functools.partial(self._work, slot))
         for slot in self._auditors:
             network.add("auditor", slot, functools.partial(self._audit, slot))
-        if self._config.local.solo and self.solo_loss(self._run.events) is None:
-            network.add("solo", Worker(0), self._solo)
+        if not self.finished(network)():
+            network.add(SOLO, Worker(0), self._solo)
 
     def present(self, ledger: Ledger) -> Callable[[], bool]:
         """Whether all have joined."""
         return lambda: ledger.slots("worker") == self._workers and ledger.slots("auditor") == self._auditors
 
-    def finished(self, events: EventLog) -> Callable[[], bool]:
-        """Whether what runs beside the rounds is done too."""
-        return lambda: not self._config.local.solo or self.solo_loss(self._run.events) is not None
+    def finished(self, network: LocalNetwork) -> Callable[[], bool]:
+        """Whether what runs beside the rounds is done too, or will never be."""
+        return lambda: not self._config.local.solo or bool(network.lost(SOLO)) or _solo_done(network.events)
 
     def _work(self, slot: Worker, exchange: PipeExchange) -> None:
-        session = self._join("worker", slot, exchange)
-        engine = self._engine(slot)
-        follower = Follower(self._spec, exchange, BlobStore(self._run.store))
-        WorkerRole(
-            slot,
-            follower,
-            engine,
-            self._dataset.split("train"),
-            session,
-            self._environment,
-            self._run.role("worker", slot),
-            self._config.local.keep_states_every,
-        ).run()
+        seat = self._join("worker", slot, exchange)
+        follower, split = self._follower(exchange), self._dataset.split("train")
+        keep = self._config.local.keep_states_every
+        cheat = next((cheat for cheat in self._config.cheat if cheat.worker == slot), None)
+        if cheat is None:
+            WorkerRole(seat, follower, Engine(self._spec, self._task), split, keep).run()
+            return
+        engine = make_cheat(cheat.kind, self._spec, self._task, Round(cheat.from_round))
+        if cheat.kind in CARRIED:
+            DoctoringWorker(seat, follower, engine, split, keep, kind=cheat.kind, from_round=cheat.from_round).run()
+        else:
+            WorkerRole(seat, follower, engine, split, keep).run()
 
-    def _engine(self, slot: Worker) -> Engine:
-        for cheat in self._config.cheat:
-            if cheat.worker == slot:
-                return make_cheat(cheat.kind, self._spec, self._task, Round(cheat.from_round))
-        return Engine(self._spec, self._task)
+    def _follower(self, exchange: Exchange) -> Follower:
+        return Follower(self._spec, exchange, BlobStore(self._run.store))
 
     def _audit(self, slot: Worker, exchange: PipeExchange) -> None:
-        session = self._join("auditor", slot, exchange)
-        follower = Follower(self._spec, exchange, BlobStore(self._run.store))
+        seat = self._join("auditor", slot, exchange)
         engine = Engine(self._spec, self._task)
-        split = self._dataset.split("train")
-        AuditorRole(slot, follower, engine, split, session, self._environment).run()
+        AuditorRole(seat, self._follower(exchange), engine, self._dataset.split("train")).run()
 
-    def _join(self, role: str, slot: Worker, exchange: Exchange) -> SigningKey:
+    def _join(self, role: str, slot: Worker, exchange: Exchange) -> Seat:
         """Take the slot; a process that was started again sends the same bytes and finds itself joined."""
         participant, session = self._keys[f"{role}-{slot}"]
         join = Join(
@@ -117,7 +111,7 @@ class Cast:
             environment=self._environment,
         )
         exchange.submit(sign(join, participant).to_bytes())
-        return session
+        return Seat(slot, session, self._environment, self._run.role(role, slot))
 
     def _solo(self, exchange: PipeExchange) -> None:
         engine = Engine(self._spec, self._task)
@@ -126,14 +120,14 @@ class Cast:
         every = max(1, rounds // SOLO_POINTS)
         for round_, params in train_solo(engine, self._dataset):
             if (rounds - 1 - round_) % every == 0:
-                exchange.tell("solo", round=round_, loss=evaluate(params), last=round_ == rounds - 1)
+                exchange.tell(SOLO, round=round_, loss=evaluate(params), last=round_ == rounds - 1)
 
-    @staticmethod
-    def solo_loss(events: Path) -> float | None:
-        """Final loss of the worker alone, if the events have it."""
-        with events.open(encoding="utf-8") as file:
-            for line in file:
-                event = json.loads(line)
-                if event["kind"] == "solo" and event["last"]:
-                    return float(event["loss"])
-        return None
+
+def solo_loss(events: EventLog) -> float | None:
+    """Final loss of the worker alone; None until it has come to its end, and without a validation split."""
+    point = events.latest(SOLO) or {}
+    return point["loss"] if point.get("last") else None
+
+
+def _solo_done(events: EventLog) -> bool:
+    return bool((events.latest(SOLO) or {}).get("last"))

@@ -6,9 +6,11 @@ goes on where it stopped. The conductor does nothing that others could not check
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
+from attestrain.errors import RunFailed
 from attestrain.record.digest import ZERO_DIGEST
 from attestrain.record.names import Round, Size, Worker
 from attestrain.record.statements import Aggregated, CommitClose, RoundOpen
@@ -19,6 +21,7 @@ from attestrain.rules.faults import faults, standing
 from attestrain.rules.ledger import Ledger
 from attestrain.rules.membership import members_root
 from attestrain.run.follower import History
+from attestrain.run.patience import Patience
 from attestrain.run.sequencer import Sequencer
 from attestrain.update.checkpoint import Advance
 
@@ -30,6 +33,10 @@ class Network(Protocol):
         """Serve everybody until ``condition`` holds (True) or ``deadline`` seconds have passed (False)."""
         ...
 
+    def lost(self, name: str) -> set[Worker]:
+        """Slots of the role called ``name`` that will not come back by themselves."""
+        ...
+
 
 class Conductor:
     """Plays rounds.
@@ -38,7 +45,7 @@ class Conductor:
         sequencer: orders and signs.
         history: re-derives checkpoints.
         network: the other processes.
-        deadline: seconds a step may wait for somebody.
+        deadline: most seconds that a step waits for somebody.
     """
 
     def __init__(self, sequencer: Sequencer, history: History, network: Network, deadline: float) -> None:
@@ -46,7 +53,8 @@ class Conductor:
         self.ledger: Ledger = sequencer.ledger
         self.history = history
         self.network = network
-        self.deadline = deadline
+        self.patience = Patience(deadline)
+        self.silent: set[Worker] = set()
 
     def play(self, round_: Round) -> Advance:
         """Play ``round_`` to its end, or to the end of what is missing of it."""
@@ -70,23 +78,44 @@ class Conductor:
         self.sequencer.state(RoundOpen(self.ledger.spec.run_id, TRUNK, round_, base, beacon))
 
     def train(self, round_: Round) -> None:
-        """4.2 to 4.4: workers train, compress and commit; meanwhile auditors replay what was drawn before."""
+        """4.2 to 4.4: workers train, compress and commit; meanwhile auditors replay what was drawn before.
+
+        Raises:
+            RunFailed: nobody committed.
+        """
         book = self.ledger.rounds[round_]
-        if book.closed is None:
-            self.network.wait(lambda: self.working() <= book.receipts.keys(), self.deadline)
-            self.network.wait(lambda: self.audited(round_), self.deadline)
+        if book.closed is not None:
+            return
+        begin = time.monotonic()
+        done = self.network.wait(lambda: self.working(round_) <= book.receipts.keys(), self.patience.seconds)
+        self.hear_audits(round_)
+        if not standing(self.ledger, round_):
+            raise RunFailed(f"no worker committed in round {round_}", hint="what they last said is in the run's logs")
+        if done:
+            self.patience.note(time.monotonic() - begin)
 
-    def working(self) -> set[Worker]:
-        """Workers that are expected to commit: those that joined and are not at fault."""
-        return set(self.ledger.slots("worker")) - faults(self.ledger).keys()
+    def working(self, round_: Round) -> set[Worker]:
+        """Workers expected to commit: those that joined, are not at fault, not lost, and were not refused."""
+        absent = faults(self.ledger).keys() | self.network.lost("worker") | self.sequencer.refused[round_]
+        return set(self.ledger.slots("worker")) - absent
 
-    def audited(self, before: Round) -> bool:
-        """Whether every draw of the rounds before ``before`` has its findings (published work only)."""
-        return not any(
-            draw.worker in self.ledger.rounds[round_].published
-            for round_ in map(Round, range(max(0, before - 1), before))
-            for draw in missing_findings(self.ledger, round_)
-        )
+    def hear_audits(self, before: Round) -> None:
+        """Wait for the findings of the round before ``before``: a cheat must be out before the next list closes.
+
+        An auditor that lets a deadline pass is not waited for again. Its findings still count when they come, and
+        without them the verdict says that less was replayed than the policy asks for.
+        """
+        if not self.network.wait(lambda: not self.unheard(before), self.patience.seconds):
+            self.silent |= self.unheard(before)
+
+    def unheard(self, before: Round) -> set[Worker]:
+        """Auditors that owe a finding on published work of the round before ``before`` and may still give it."""
+        if before == 0:
+            return set()
+        published = self.ledger.rounds[Round(before - 1)].published
+        missing = missing_findings(self.ledger, Round(before - 1))
+        owing = {draw.auditor for draw in missing if draw.worker in published}
+        return owing - self.silent - self.network.lost("auditor")
 
     def close(self, round_: Round) -> None:
         """4.5: close the commit list; only now may updates be seen, so nobody can copy one in time."""
@@ -100,7 +129,8 @@ class Conductor:
         """4.5: wait for the updates of everyone who committed."""
         book = self.ledger.rounds[round_]
         if book.aggregated is None:
-            self.network.wait(lambda: standing(self.ledger, round_).keys() <= book.published.keys(), self.deadline)
+            expected = standing(self.ledger, round_).keys()
+            self.network.wait(lambda: expected & self.working(round_) <= book.published.keys(), self.patience.seconds)
 
     def aggregate(self, round_: Round) -> Advance:
         """4.6: from the members' updates to the next checkpoint, as everyone else computes it too."""

@@ -6,12 +6,13 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
-from attestrain.errors import UsageError
+from attestrain.errors import Interrupted, UsageError
 from attestrain.record.canonical import canonical
 from attestrain.record.checkpoint import CheckpointRecord
 from attestrain.record.digest import Digest
@@ -27,11 +28,14 @@ from attestrain.run.evaluation import Evaluator
 from attestrain.run.events import EventLog, Watcher
 from attestrain.run.folder import RunFolder
 from attestrain.run.follower import History
+from attestrain.run.forgetting import forget_audited, forget_states
+from attestrain.run.gate import Gate
 from attestrain.run.keyring import Keyring
-from attestrain.run.local import LocalNetwork, raise_interrupted
+from attestrain.run.local import LocalNetwork
 from attestrain.run.narrator import Narrator
+from attestrain.run.pipe import STOPPING
 from attestrain.run.preparation import Prepared, prepare, reopen
-from attestrain.run.roles import Cast
+from attestrain.run.roles import Cast, solo_loss
 from attestrain.run.round import Conductor
 from attestrain.run.sequencer import Sequencer
 from attestrain.store.atomic import write_atomic
@@ -83,16 +87,18 @@ def train(config: RunConfig, folder: Path, *, on_event: Watcher) -> Outcome:
     Raises:
         UsageError: the configuration cannot be run, or the folder holds a run already.
         Interrupted: stopped by the user; `resume` goes on.
-        RunFailed: training diverged.
+        RunFailed: training could not go on.
     """
     run = RunFolder(folder)
-    if run.config.exists():
-        raise UsageError(f"{folder} holds a run already", hint=f"continue it with: attestrain train --resume {folder}")
     run.path.mkdir(parents=True, exist_ok=True)
     with _held(run):
+        if run.config.exists():
+            hint = f"continue it with: attestrain train --resume {folder}"
+            raise UsageError(f"{folder} holds a run already", hint=hint)
         prepared = prepare(config, run)
+        # From here on there is a run, which `resume` goes on with.
         write_atomic(run.config, config_toml(config).encode("utf-8"))
-        return _Session(config, run, prepared, on_event).play()
+        return _conduct(config, run, prepared, on_event)
 
 
 def resume(folder: Path, *, on_event: Watcher) -> Outcome:
@@ -106,72 +112,109 @@ def resume(folder: Path, *, on_event: Watcher) -> Outcome:
     if not run.config.is_file():
         raise UsageError(f"{folder} holds no run that can be resumed", hint="give the run folder that train printed")
     with _held(run):
-        config = load_config(run.config)
-        return _Session(config, run, reopen(config, run), on_event).play()
+        return _conduct(load_config(run.config), run, reopen(run), on_event)
+
+
+def _conduct(config: RunConfig, run: RunFolder, prepared: Prepared, on_event: Watcher) -> Outcome:
+    run.logs.mkdir(exist_ok=True)
+    keys = Keyring(run.keys)
+    with closing(EventLog(run.events, on_event)) as events, DurableLog(run.journal) as log:
+        return _Session(config, run, prepared, keys, events, log).play()
 
 
 @contextmanager
 def _held(run: RunFolder) -> Iterator[None]:
     """Hold the run folder, so that nobody else conducts this run; turn SIGINT and SIGTERM into a clean stop."""
     handle = os.open(run.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    handlers = {number: signal.signal(number, raise_interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {}
     try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(run, handle)
+        handlers = {number: signal.signal(number, _interrupter(run)) for number in STOPPING}
         yield
-    except BlockingIOError as error:
-        raise UsageError(
-            f"{run.path} is in use by another process", hint="stop it, or wait until it has ended"
-        ) from error
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         os.close(handle)
 
 
+def _lock(run: RunFolder, handle: int) -> None:
+    # A record lock and not flock: forked roles must not hold it on when the conductor is killed.
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        hint = "stop it, or wait until it has ended"
+        raise UsageError(f"{run.path} is in use by another process", hint=hint) from error
+
+
+def _interrupter(run: RunFolder) -> Callable[[int, FrameType | None], None]:
+    """Signal handler that turns Ctrl-C and SIGTERM into a clean stop."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        begun = run.config.is_file()
+        hint = f"continue with: attestrain train --resume {run.path}" if begun else "it had not begun: start it again"
+        raise Interrupted("interrupted", hint=hint)
+
+    return interrupt
+
+
 class _Session:
     """Everything that a run on this machine consists of."""
 
-    def __init__(self, config: RunConfig, run: RunFolder, prepared: Prepared, on_event: Watcher) -> None:
+    def __init__(
+        self, config: RunConfig, run: RunFolder, prepared: Prepared, keys: Keyring, events: EventLog, log: DurableLog
+    ) -> None:
         self.config = config
         self.run = run
         self.spec = prepared.spec
         self.dataset = prepared.dataset
         self.task = prepared.task
-        run.logs.mkdir(exist_ok=True)
+        self.keys = keys
+        self.events = events
+        self.log = log
         self.begin = time.monotonic()
-        self.events = EventLog(run.events, on_event)
-        self.keys = Keyring(run.keys)
-        self.note_key = self.keys.note(f"{ORIGIN}/{self.spec.run_id.hex()[:16]}")
+        self.note_key = keys.note(f"{ORIGIN}/{self.spec.run_id.hex()[:16]}")
         self.store = BlobStore(run.store)
-        self.environment = self._describe_environment()
-        self.log = DurableLog(run.journal)
-        self.sequencer = Sequencer(self.spec, self.log, self.keys.signing("sequencer"), self.store)
         self.history = History(self.spec, self.store)
-        self.network = LocalNetwork(self.sequencer, self.events, run.logs)
+        gate = Gate(self.store, self.history, self.dataset.split("train").leaves)
+        self.sequencer = Sequencer(self.spec, log, keys.signing("sequencer"), gate)
+        self.environment = self._describe_environment()
+        self.network = LocalNetwork(self.sequencer, events, run.logs)
         self.conductor = Conductor(self.sequencer, self.history, self.network, config.local.deadline)
-        self.narrator = Narrator(self.events, self.sequencer)
+        self.narrator = Narrator(events, self.sequencer)
         self.loss: float | None = None
 
     def _describe_environment(self) -> Digest:
-        """Describe the environment once: the processes are forks of this one and share it."""
+        """Describe the environment once: the processes are forks of this one and share it.
+
+        Raises:
+            UsageError: the run was begun in another one, whose receipts this one cannot continue.
+        """
         document = environment(self.spec, self.task)
         digest = environment_digest(document)
+        joins = [item.statement for held in self.sequencer.ledger.joins.values() for item in held]
+        if any(join.environment != digest for join in joins):
+            hint = "resume it with the torch build, thread settings and kind of CPU that it began with"
+            raise UsageError("this run was begun in another environment, which computes other bits", hint=hint)
         self.run.environments.mkdir(exist_ok=True)
         write_atomic(self.run.environments / f"{digest.hex()}.json", canonical(document))
         return digest
 
     def play(self) -> Outcome:
         """The whole run, or what is left of it."""
+        evaluate = Evaluator(Engine(self.spec, self.task), self.dataset, self.config.local.validation_sequences)
+        if self.sequencer.ledger.run_close is not None:
+            final = self.conductor.aggregate(Round(self.spec.schedule.rounds - 1)).checkpoint
+            self.loss = evaluate(final.params)
+            return self._deliver(final)
         self._announce()
         cast = Cast(self.config, self.run, self.spec, self.dataset, self.task, self.keys, self.environment)
         try:
             self._open()
             cast.start(self.network)
-            evaluate = Evaluator(Engine(self.spec, self.task), self.dataset, self.config.local.validation_sequences)
             self.network.wait(cast.present(self.sequencer.ledger), JOIN_SECONDS)
             final = self._play_rounds(evaluate)
+            self.network.wait(cast.finished(self.network), self.config.local.deadline)
             self._close(final.record)
-            self.network.wait(cast.finished(self.events), self.config.local.deadline)
         finally:
             self.network.stop()
         return self._deliver(final)
@@ -217,13 +260,14 @@ class _Session:
             outcome = self.conductor.play(round_)
             final = outcome.checkpoint
             self.narrator.aggregated(round_, outcome, time.monotonic() - begin)
+            forget_audited(ledger, self.store, round_, self.config.local.keep_states_every)
             if number + 1 < rounds:
                 self.conductor.assign(Round(number + 1))
                 self.network.serve(0.0)
             self._evaluate(round_, final, evaluate)
         if final is None:
             raise AssertionError("a run has at least one round")
-        self.network.wait(lambda: self.conductor.audited(Round(rounds)), self.config.local.deadline)
+        self.conductor.hear_audits(Round(rounds))
         return final
 
     def _evaluate(self, round_: Round, checkpoint: Checkpoint, evaluate: Evaluator) -> None:
@@ -236,27 +280,30 @@ class _Session:
             self.sequencer.state(RunClose(self.spec.run_id, TRUNK, rounds, final.digest))
 
     def _deliver(self, final: Checkpoint) -> Outcome:
-        """Bundle, and the figures that go with it."""
-        ledger = self.sequencer.ledger
-        keep = self.config.local.keep_states_every
-        bundle = write_bundle(self.run, ledger, self.log, self.note_key, self.dataset, final, keep)
+        """Bundle, and the figures that go with it. What is there already, from before a crash, stays as it is."""
+        ledger, keep = self.sequencer.ledger, self.config.local.keep_states_every
+        if not self.run.bundle.exists():
+            write_bundle(self.run, ledger, self.log, self.note_key, self.dataset, final, keep)
         export_model(self.run, ledger, self.task, final)
+        forget_states(ledger, self.run, keep)
         caught = faults(ledger)
-        uploaded = self.narrator.mean_upload(exclude=set(caught))
-        self.log.close()
         outcome = Outcome(
             folder=self.run.path,
-            bundle=bundle,
+            bundle=self.run.bundle,
             policy=self.run.policy,
             run_id=self.spec.run_id.hex(),
             loss=self.loss,
-            solo_loss=Cast.solo_loss(self.run.events),
-            uploaded=uploaded,
+            solo_loss=solo_loss(self.events),
+            uploaded=self.narrator.mean_upload(exclude=set(caught)),
             allreduce=allreduce_bytes(self.spec),
             caught=tuple(caught[worker] for worker in sorted(caught)),
         )
-        seconds = round(time.monotonic() - self.begin, 2)
-        figures = {"loss": outcome.loss, "solo_loss": outcome.solo_loss, "uploaded": uploaded}
-        places = {"bundle": str(bundle), "policy": str(self.run.policy)}
-        self.events.emit("finish", **figures, allreduce=outcome.allreduce, seconds=seconds, **places)
+        if self.events.latest("finish") is None:
+            self._finish(outcome)
         return outcome
+
+    def _finish(self, outcome: Outcome) -> None:
+        figures = {"loss": outcome.loss, "solo_loss": outcome.solo_loss, "uploaded": outcome.uploaded}
+        places = {"bundle": str(outcome.bundle), "policy": str(outcome.policy)}
+        seconds = round(time.monotonic() - self.begin, 2)
+        self.events.emit("finish", **figures, allreduce=outcome.allreduce, seconds=seconds, **places)

@@ -5,14 +5,14 @@ The parameters that a state takes over from a checkpoint are not uploaded: whoev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from attestrain.record.blob import BlobRef
 from attestrain.record.names import Round
 from attestrain.record.spec import RunSpec
 from attestrain.record.trace import StateRefs, Trace
 from attestrain.store.blobs import BlobStore
-from attestrain.train.state import State, state_from_blobs, state_to_blobs
+from attestrain.train.state import State, state_from_blobs
 
 ADOPTED = 1
 """Index of the state after adopt, the first whose parameters are the checkpoint's."""
@@ -34,11 +34,11 @@ def fetchable(store: BlobStore, trace: Trace, segment: int) -> bool:
     return all(store.has(ref) for ref in needed(trace, segment).values())
 
 
-def upload(store: BlobStore, state: State, names: Iterable[str]) -> None:
-    """Put components of a state into the store."""
-    blobs = state_to_blobs(state)
-    for name in names:
-        store.put(blobs[name])
+def upload(store: BlobStore, state: State, refs: StateRefs) -> None:
+    """Put those components of a state into the store that ``refs`` names and that are not there yet."""
+    for name, ref in refs.items():
+        if not store.has(ref):
+            store.put(state[name].tobytes())
 
 
 def fetch(store: BlobStore, spec: RunSpec, refs: StateRefs, known: Mapping[BlobRef, bytes]) -> State:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import traceback
+from dataclasses import dataclass
 from pathlib import Path
 
 from attestrain.corpus.dataset import Split
@@ -16,6 +18,7 @@ from attestrain.rules.beacon import draw_seed
 from attestrain.rules.draws import drawn_segments
 from attestrain.rules.faults import faults
 from attestrain.rules.ledger import RoundBook
+from attestrain.run.exchange import Refusal
 from attestrain.run.follower import Follower
 from attestrain.run.journal import Journal, Slot
 from attestrain.run.states import ADOPTED, fetch, needed, retained, upload
@@ -23,48 +26,56 @@ from attestrain.store.blobs import BlobStore
 from attestrain.train.batches import RoundBatches
 from attestrain.train.engine import Engine
 from attestrain.train.schedule import bits_float
-from attestrain.train.state import State, genesis_state, state_refs
+from attestrain.train.state import State, genesis_state
 from attestrain.train.trace import OnSegment, RoundInputs, RoundWork, SegmentWork, run_round
 
 KEY_EPOCH = KeyEpoch(0)
 """Local workers keep one session key for the whole run."""
+OWN_BLOBS = "blobs"
+"""Folder of a worker's own blobs within its memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A role's place in a run.
+
+    Attributes:
+        slot: its slot among those of its role.
+        session: key that signs its statements.
+        environment: digest of the environment it registered.
+        folder: its own memory.
+    """
+
+    slot: Worker
+    session: SigningKey
+    environment: Digest
+    folder: Path
 
 
 class WorkerRole:
     """One worker.
 
     Args:
-        slot: its slot in the run.
+        seat: its place in the run.
         follower: its view of the run.
         engine: trains.
         split: the training split.
-        session: key that signs receipts.
-        environment: digest of the environment it registered.
-        folder: its own memory.
         keep_states_every: rounds between the states it leaves for later replays.
     """
 
-    def __init__(
-        self,
-        slot: Worker,
-        follower: Follower,
-        engine: Engine,
-        split: Split,
-        session: SigningKey,
-        environment: Digest,
-        folder: Path,
-        keep_states_every: int,
-    ) -> None:
-        self._slot = slot
+    def __init__(self, seat: Seat, follower: Follower, engine: Engine, split: Split, keep_states_every: int) -> None:
+        self._slot = seat.slot
         self._follower = follower
         self._engine = engine
         self._split = split
-        self._session = session
-        self._environment = environment
-        self._own = BlobStore(folder / "blobs")
-        self._journal = Journal(folder / "journal")
+        self._session = seat.session
+        self._environment = seat.environment
+        self._own = BlobStore(seat.folder / OWN_BLOBS)
+        self._journal = Journal(seat.folder / "journal")
         self._keep_every = keep_states_every
         self._work: RoundWork | None = None
+        self._given_up: Round | None = None
+        self._kept_since = Round(0)
 
     def run(self) -> None:
         """Take part until the run closes or this worker is excluded."""
@@ -75,8 +86,16 @@ class WorkerRole:
             self._follower.sync()
 
     def _act(self, round_: Round, book: RoundBook) -> None:
-        if book.aggregated is not None:
+        """Do what the round asks of this worker next. Refused or late, it sits the round out and joins in the next."""
+        if book.aggregated is not None or self._given_up == round_:
             return
+        try:
+            self._step(round_, book)
+        except Refusal:
+            traceback.print_exc()
+            self._given_up = round_
+
+    def _step(self, round_: Round, book: RoundBook) -> None:
         if book.closed is None and self._slot not in book.receipts:
             self._commit(round_)
         elif book.closed is not None and self._slot in book.receipts and self._slot not in book.published:
@@ -86,10 +105,9 @@ class WorkerRole:
         """Train the round unless the journal has it, journal it, sign it, send it."""
         slot = self._journal.get(round_)
         if slot is None:
-            self._work = self._train(round_, self._begin(round_))
+            self._work = self._train(round_, self.begin(round_))
             slot = self._record(self._work)
-        trace = Trace.from_bytes(self._own.get(slot.trace))
-        receipt = self._receipt(trace)
+        receipt = self._receipt(self._trace(slot))
         if sha256(receipt.signing_digest()) != slot.digest:
             raise AssertionError(f"round {round_} was journalled with another receipt")
         self._follower.exchange.submit(sign(receipt, self._session).to_bytes())
@@ -120,29 +138,60 @@ class WorkerRole:
 
         return report
 
-    def _begin(self, round_: Round) -> State:
-        """The state this worker enters a round with: where its last committed round ended, or all zeros."""
-        spec, before = self._follower.spec, self._journal.last_before(round_)
-        if before is None:
+    def begin(self, round_: Round) -> State:
+        """The state this worker enters a round with: where the last round that it committed to ended, or all zeros.
+
+        Rounds that it trained but was too late or not allowed to commit to do not count: nobody could check them.
+        """
+        spec, rounds = self._follower.spec, self._follower.ledger.rounds
+        committed = [earlier for earlier, book in rounds.items() if earlier < round_ and self._slot in book.receipts]
+        if not committed:
             return genesis_state(spec)
-        if self._work is not None and self._work.trace.round == before.round:
+        before = max(committed)
+        if self._work is not None and self._work.trace.round == before:
             return self._work.states[-1]
-        return fetch(self._own, spec, before.end, {})
+        return fetch(self._own, spec, self._journalled(before).end, {})
+
+    def _journalled(self, round_: Round) -> Slot:
+        slot = self._journal.get(round_)
+        if slot is None:
+            raise AssertionError(f"round {round_} has a receipt that is not journalled")
+        return slot
 
     def _record(self, work: RoundWork) -> Slot:
-        trace, spec = work.trace, self._follower.spec
-        for state in (work.states[0], work.states[-1]):
-            upload(self._own, state, spec.state)
+        """Keep what a restart needs, then journal the receipt, then forget what nobody can ask for any more."""
+        trace = work.trace
+        for place in (0, -1):
+            upload(self._own, work.states[place], trace.states[place])
         slot = Slot(
             round=trace.round,
             digest=sha256(self._receipt(trace).signing_digest()),
             trace=self._own.put(trace.to_bytes()),
             update=self._own.put(work.update),
-            begin=state_refs(work.states[0]),
-            end=state_refs(work.states[-1]),
+            begin=trace.states[0],
+            end=trace.states[-1],
         )
         self._journal.put(slot)
+        self._forget(trace.round)
         return slot
+
+    def _forget(self, now: Round) -> None:
+        """Delete own copies of rounds before the last committed one, up to which a restart may have to go back.
+
+        Their updates, traces and drawn states are in the shared store, and their journal entries stay.
+        """
+        rounds = self._follower.ledger.rounds
+        since = max((r for r, book in rounds.items() if r < now and self._slot in book.receipts), default=Round(0))
+        needed_still = {ref for slot in self._journal.between(since, now) for ref in slot.refs()}
+        for slot in self._journal.between(self._kept_since, since - 1):
+            for ref in slot.refs() - needed_still:
+                self._own.delete(ref)
+        self._kept_since = since
+
+    def _trace(self, slot: Slot) -> Trace:
+        if self._work is not None and self._work.trace.round == slot.round:
+            return self._work.trace
+        return Trace.from_bytes(self._own.get(slot.trace))
 
     def _receipt(self, trace: Trace) -> Receipt:
         spec = self._follower.spec
@@ -165,12 +214,10 @@ class WorkerRole:
 
     def _publish(self, round_: Round, commitment: Digest) -> None:
         """After the close: trace, update and the states before drawn segments go where everyone can fetch them."""
-        store, slot = self._follower.store, self._journal.get(round_)
-        if slot is None:
-            raise AssertionError(f"round {round_} has a receipt that is not journalled")
-        trace = Trace.from_bytes(self._own.get(slot.trace))
+        store, slot = self._follower.store, self._journalled(round_)
+        trace = self._trace(slot)
         store.put(self._own.get(slot.update))
-        store.put(trace.to_bytes())
+        store.put(self._own.get(slot.trace))
         self._upload_states(trace, slot, commitment)
         published = Published(
             run=trace.run,

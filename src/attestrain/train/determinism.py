@@ -28,7 +28,8 @@ def determinism() -> None:
     torch.set_default_dtype(torch.float32)
     torch.set_float32_matmul_precision("highest")
     torch.set_flush_denormal(False)
-    # The fused attention kernel is a fifth faster than the composite one; both repeat their bits on one thread.
+    # A training step takes about a quarter less processor time with the fused attention kernel than with the composite
+    # one (medians, default model). Both repeat their bits, on two threads as on one.
     torch.backends.cuda.enable_flash_sdp(True)
     torch.backends.cuda.enable_math_sdp(True)
 

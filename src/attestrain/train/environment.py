@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from attestrain.corpus.dataset import Batch
 from attestrain.record.canonical import Json, canonical
 from attestrain.record.digest import ZERO_DIGEST, Digest, sha256, tagged
-from attestrain.record.names import Branch, Round, Worker
+from attestrain.record.names import Branch, Round, RunId, Worker
 from attestrain.record.spec import RunSpec
 from attestrain.record.trace import state_root
 from attestrain.train.determinism import determinism, settings
@@ -75,7 +76,7 @@ def probe(engine: Engine) -> Digest:
     batch = Batch(_probe_tokens(spec), ZERO_DIGEST)
     rates = [spec.inner.rate_bits(spec.schedule.total_steps // 2)] * PROBE_STEPS
     state, records = engine.inner(engine.adopt(genesis_state(spec), base), [batch] * PROBE_STEPS, rates)
-    header = UpdateHeader(spec.run_id, Branch(0), Round(0), Worker(0), ZERO_DIGEST)
+    header = UpdateHeader(RunId(ZERO_DIGEST), Branch(0), Round(0), Worker(0), ZERO_DIGEST)
     update, after = engine.compress(state, base, header)
     return tagged(PROBE_TAG, state_root(state_refs(after)), *(record.to_bytes() for record in records), update)
 

@@ -42,8 +42,9 @@ def default_init(name: str, shape: tuple[int, ...], *, shared: bool = False) -> 
     """How a tensor begins unless its task says otherwise.
 
     Vectors: ones if they scale a normalisation, else zeros. Matrices: uniform, of standard deviation 1 for embeddings,
-    else one over the root of the inputs that an output sums over. Embeddings of 1 learned fastest of 0.02 to 3 with
-    Muon (validation loss after 200 steps of the default model 1.79; at 0.02 1.85) and nearly so with AdamW.
+    else one over the root of the inputs that an output sums over. Embeddings: loss of the built-in model after 200
+    steps with Muon, three seeds, was 1.79 to 1.80 at deviation 1 against 1.83 to 1.85 at 0.02; one seed with AdamW
+    gave 1.97 against 2.06. Deviations from 0.5 to 3 differed by 0.03 on one seed.
 
     Args:
         name: its name in the model.

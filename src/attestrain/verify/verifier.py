@@ -12,10 +12,11 @@ from attestrain.rules.ledger import Ledger
 from attestrain.verify import aggregation, assignment, continuity, keys, model, receipts, replays, structure, transcript
 from attestrain.verify.checks import Docket, VerificationError, require
 from attestrain.verify.guarantees import Evidence, achieved, self_asserted, unmet, worker_reports
-from attestrain.verify.policy import Pins, Policy
+from attestrain.verify.policy import CHECKED, Pins, Policy
 from attestrain.verify.verdict import Verdict, decide
 
 _UNCHECKED = Pins()
+_EARLIER = "an earlier claim does not hold"
 
 
 def verify_folder(folder: Path, policy: Policy | None = None) -> Verdict:
@@ -45,7 +46,7 @@ def verify(files: Files, policy: Policy | None = None) -> Verdict:
         run, evidence = _hear(docket, files, policy.pins if policy else _UNCHECKED)
     except OSError as error:
         raise VerificationError(f"the bundle cannot be read: {error}") from error
-    docket.skip_rest("an earlier claim does not hold")
+    docket.skip_rest(_EARLIER)
     return _conclude(docket, run, evidence, policy)
 
 
@@ -134,7 +135,7 @@ def _same_key(key: VerifierKey, pinned: VerifierKey | None) -> tuple[None, str]:
 
 
 def _conclude(docket: Docket, run: RunId | None, evidence: Evidence | None, policy: Policy | None) -> Verdict:
-    found, reasons = achieved(evidence) if evidence else ([], {})
+    found, reasons = achieved(evidence) if evidence else ([], dict.fromkeys(CHECKED, _EARLIER))
     fraction = evidence.ledger.spec.audit_fraction if evidence else "0"
     lacking = tuple(unmet(policy, found, reasons, fraction)) if policy else ()
     checks = tuple(sorted(docket.checks, key=lambda check: check.claim))

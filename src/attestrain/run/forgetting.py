@@ -1,0 +1,66 @@
+"""What a run forgets, and when: states are by far the largest things in a run folder.
+
+While it runs, workers keep their own states of the last two committed rounds (a restart goes back no further), and the
+shared store keeps the states before drawn segments until every draw of their round is answered. Until cases exist,
+that is the dispute window. Once the bundle is written, all states go but those that the bundle holds: they can be
+derived again from checkpoint 0, which is what a stranger's replay does. Updates, traces, the transcript and the
+journals of what was signed stay, so a lost bundle can be written again.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+from attestrain.record.blob import BlobRef
+from attestrain.record.names import Round
+from attestrain.record.trace import Trace
+from attestrain.rules.draws import missing_findings
+from attestrain.rules.ledger import Ledger, RoundBook
+from attestrain.run.folder import RunFolder
+from attestrain.run.states import ADOPTED, needed, retained
+from attestrain.run.worker import OWN_BLOBS
+from attestrain.store.blobs import BlobStore
+
+SMALL = 64
+"""Blobs up to this many bytes stay: counters, which states of different workers and rounds share."""
+
+
+def forget_audited(ledger: Ledger, store: BlobStore, now: Round, keep_states_every: int) -> None:
+    """Delete the drawn states of the round before ``now``, if all its draws are answered.
+
+    To be called after ``now`` is aggregated and before the next round closes, when no worker uploads anything.
+    """
+    if now == 0 or missing_findings(ledger, Round(now - 1)):
+        return
+    kept = _states(_traces(ledger.rounds[now], store))
+    _forget(_traces(ledger.rounds[Round(now - 1)], store), kept, store, keep_states_every)
+
+
+def forget_states(ledger: Ledger, run: RunFolder, keep_states_every: int) -> None:
+    """Delete the states of a run whose bundle is written, except those that are in the bundle."""
+    store = BlobStore(run.store)
+    for book in ledger.rounds.values():
+        _forget(_traces(book, store), set(), store, keep_states_every)
+    for folder in run.roles.glob(f"*/{OWN_BLOBS}"):
+        shutil.rmtree(folder)
+
+
+def _forget(traces: list[Trace], kept: set[BlobRef], store: BlobStore, keep_states_every: int) -> None:
+    """Delete the states of one round's ``traces``."""
+    retain = {ref for trace in traces if retained(trace.round, keep_states_every) for ref in _adopted(trace)}
+    for ref in _states(traces) - kept - retain:
+        if ref.size > SMALL:
+            store.delete(ref)
+
+
+def _states(traces: list[Trace]) -> set[BlobRef]:
+    return {ref for trace in traces for state in trace.states for ref in state.values()}
+
+
+def _adopted(trace: Trace) -> set[BlobRef]:
+    return set(needed(trace, ADOPTED).values())
+
+
+def _traces(book: RoundBook, store: BlobStore) -> list[Trace]:
+    refs = [BlobRef(item.statement.trace_blob, item.statement.trace_size) for item in book.published.values()]
+    return [Trace.from_bytes(store.get(ref)) for ref in refs]

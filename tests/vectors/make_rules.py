@@ -1,0 +1,85 @@
+"""Make vectors/rules.json: `python -m tests.vectors.make_rules` from the root of the repository."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from attestrain.record.digest import ZERO_DIGEST, Digest, sha256
+from attestrain.record.names import Round, Worker
+from attestrain.rules.assignment import Assignment
+from attestrain.rules.beacon import commitment_root, draw_seed, epoch_beacon, round_beacon
+from attestrain.rules.bijection import Bijection
+from attestrain.rules.draws import draws, drawn_segments
+from attestrain.rules.faults import standing
+from attestrain.rules.ledger import Ledger
+from attestrain.rules.membership import members_root
+from tests.vectors.make_statements import make_spec, story
+
+TARGET = Path(__file__).parents[2] / "vectors/rules.json"
+KEY = sha256(b"key")
+SIZES = (1, 2, 3, 4, 5, 16, 17)
+LARGE = (1000, 10**6, 2**32, 2**32 + 1, 2**62)
+SEQUENCES = (100, 24, 7)
+"""Sizes of a training split: larger than a round, exactly a round, smaller."""
+
+
+def permutations() -> list[dict[str, Any]]:
+    """The bijection: whole for small domains, at four points of large ones."""
+    small = [{"size": size, "images": [Bijection(KEY, size)(i) for i in range(size)]} for size in SIZES]
+    points = [{"size": size, "at": {str(i): Bijection(KEY, size)(i) for i in _points(size)}} for size in LARGE]
+    return small + points
+
+
+def _points(size: int) -> list[int]:
+    return [0, 1, size // 2, size - 1]
+
+
+def assignments(beacon: Digest) -> list[dict[str, Any]]:
+    """Every batch of a round, for three sizes of the dataset."""
+    schedule = make_spec().schedule
+    made = []
+    for sequences in SEQUENCES:
+        assigned = Assignment(beacon, schedule, sequences)
+        batches = [
+            [assigned.sequences(Worker(worker), step) for step in range(schedule.steps)]
+            for worker in range(schedule.workers)
+        ]
+        made.append({"sequences": sequences, "batches": batches})
+    return made
+
+
+def round_of(ledger: Ledger, round_: Round) -> dict[str, Any]:
+    """Everything that the rules derive about a round of the transcript in statements.json."""
+    spec, receipts = ledger.spec, standing(ledger, round_)
+    before = ledger.rounds.get(Round(round_ - 1))
+    base = before.closed.statement.commitment if before and before.closed else ZERO_DIGEST
+    commitment = commitment_root(receipts.values())
+    seed = draw_seed(spec, round_, commitment)
+    return {
+        "round": round_,
+        "beacon": round_beacon(spec, round_, base).hex(),
+        "commitment": commitment.hex(),
+        "draw_seed": seed.hex(),
+        "segments": {str(worker): drawn_segments(spec, seed, worker) for worker in sorted(receipts)},
+        "draws": [[draw.worker, draw.segment, draw.auditor] for draw in draws(ledger, round_)],
+        "members_root": members_root({worker: item.update_root for worker, item in receipts.items()}).hex(),
+    }
+
+
+def make() -> dict[str, Any]:
+    """Everything in the file."""
+    told = story()
+    beacon = round_beacon(told.spec, Round(0), ZERO_DIGEST)
+    return {
+        "bijection": {"key": KEY.hex(), "permutations": permutations()},
+        "run": told.spec.run_id.hex(),
+        "epoch_beacon": epoch_beacon(told.spec).hex(),
+        "rounds": [round_of(told.ledger, round_) for round_ in told.ledger.rounds],
+        "assignment": {"beacon": beacon.hex(), "splits": assignments(beacon)},
+    }
+
+
+if __name__ == "__main__":
+    TARGET.write_text(json.dumps(make(), indent=1) + "\n")
