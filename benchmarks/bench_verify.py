@@ -33,7 +33,7 @@ def timed(command: list[str]) -> float:
 
 def main() -> None:
     """Print the table."""
-    attestrain = [sys.executable, "-m", "attestrain.cli.main"]
+    attestrain = [sys.executable, "-m", "attestrain.cli"]
     rows = {"interpreter": [sys.executable, "-c", "pass"], "attestrain -h": [*attestrain, "-h"]}
     if len(sys.argv) == 3:
         bundle, policy = sys.argv[1:]

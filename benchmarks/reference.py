@@ -47,7 +47,7 @@ class Trial(NamedTuple):
 TRIALS = (
     Trial("allreduce-adamw", "AllReduce AdamW", "adamw", ("0.006", "0.01", "0.02"), True),
     Trial("allreduce-muon", "AllReduce Muon", "muon", ("0.02", "0.04", "0.06"), True),
-    Trial("solo-muon", "one worker alone, Muon", "muon", ("0.02", "0.04", "0.06"), False),
+    Trial("solo-muon", "one worker alone, tuned", "muon", ("0.02", "0.04", "0.06"), False),
 )
 """Rates on both sides of the best one of earlier trials, so that the best is not the last one tried."""
 

@@ -19,7 +19,7 @@ from attestrain.rules.faults import faults, standing
 from attestrain.rules.ledger import Ledger
 from attestrain.rules.membership import absences, candidates
 from attestrain.rules.votes import Fault, Votes
-from tests.vectors.make_statements import Said, Teller, make_spec, play_round, session, story
+from tests.vectors.teller import Said, Teller, make_spec, play_round, session, story
 
 digests = st.binary(min_size=32, max_size=32).map(Digest)
 
@@ -78,7 +78,8 @@ FINDING = next(item.statement for item in STORY.said if isinstance(item.statemen
 @settings(max_examples=60)
 @given(
     st.lists(
-        st.tuples(st.integers(0, 1), st.integers(0, 2), st.integers(0, 1), st.integers(0, 3), st.booleans()), max_size=20
+        st.tuples(st.integers(0, 1), st.integers(0, 2), st.integers(0, 1), st.integers(0, 3), st.booleans()),
+        max_size=20,
     ),
     st.integers(1, 3),
 )
@@ -115,7 +116,9 @@ def told_in(order: list[int], published: list[int], *, send: bool) -> Teller:
 
 @settings(max_examples=15)
 @given(st.permutations([0, 1, 2]), st.permutations([0, 2]), st.booleans())
-def test_what_follows_does_not_depend_on_arrival_or_on_what_the_excluded_send(order: list[int], published: list[int], send: bool):
+def test_what_follows_does_not_depend_on_arrival_or_on_what_the_excluded_send(
+    order: list[int], published: list[int], send: bool
+):
     told, usual = told_in(order, published, send=send), told_in([0, 1, 2], [0, 2], send=True)
     for rule in (candidates, absences, draws):
         assert rule(told.ledger, Round(1)) == rule(usual.ledger, Round(1))  # type: ignore[operator]
@@ -126,7 +129,10 @@ def test_what_follows_does_not_depend_on_arrival_or_on_what_the_excluded_send(or
 Attempt = tuple[str, int, int, int, str]
 attempts = st.lists(
     st.tuples(
-        st.sampled_from(["go on"] * 12 + ["join", "open", "receipt", "close", "publish", "aggregate", "find", "end", "twist", "again"]),
+        st.sampled_from(
+            ["go on"] * 12
+            + ["join", "open", "receipt", "close", "publish", "aggregate", "find", "end", "twist", "again"]
+        ),
         st.integers(0, 2),
         st.integers(0, 2),
         st.integers(0, 5),
@@ -180,7 +186,9 @@ class Crowd(Teller):
                 self.aggregate(latest)
             case "find" if rounds:
                 drawn = draws(self.ledger, Round(b % len(rounds)))
-                self.find(drawn[(7 * a + c) % len(drawn)] if drawn else Draw(Round(0), Worker(a), c, Worker(0)), outcome)
+                self.find(
+                    drawn[(7 * a + c) % len(drawn)] if drawn else Draw(Round(0), Worker(a), c, Worker(0)), outcome
+                )
             case "end" if rounds and rounds[Round(latest)].aggregated:
                 if c == 5:
                     self.run_close()
@@ -213,7 +221,7 @@ def slots(said: list[Said]) -> list[tuple[object, ...]]:
     return filled
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(attempts)
 def test_no_admitted_sequence_fills_a_slot_twice_or_changes_the_past(tries: list[Attempt]):
     crowd = Crowd(make_spec())

@@ -6,7 +6,10 @@ from attestrain.errors import FormatError
 from attestrain.record.fields import Fields, is_decimal
 
 DECIMALS = ["0", "1", "-1", "0.95", "-0.5", "0.000000000000000001", "9999999999", "-0"]
-OTHERS = ["", "+1", "01", "1.", ".5", "1e3", "1E3", "0x1", "inf", "nan", " 1", "1\n", "1_0", "12345678901", "0.1234567890123456789", "１", "٣", "1,5", "--1", None, 1, 0.5, True, ["1"]]  # fmt: skip
+OTHERS = [
+    "", "+1", "01", "1.", ".5", "1e3", "1E3", "0x1", "inf", "nan", " 1", "1\n", "1_0",
+    "12345678901", "0.1234567890123456789", "１", "٣", "1,5", "--1", None, 1, 0.5, True, ["1"],
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", DECIMALS)

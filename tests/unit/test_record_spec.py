@@ -11,7 +11,7 @@ import pytest
 from attestrain.errors import FormatError
 from attestrain.record.digest import sha256
 from attestrain.record.spec import RunSpec, Schedule
-from tests.vectors.make_statements import make_spec
+from tests.vectors.teller import make_spec
 
 SPEC = make_spec()
 DOCUMENT: dict[str, Any] = json.loads(SPEC.to_bytes())
@@ -146,7 +146,14 @@ def test_limits_of_decimals_are_exact(path: Path, text: str):
 
 
 def test_a_round_must_not_have_more_tokens_than_a_receipt_can_count():
-    schedule = {"batch": 1_000_000, "rounds": 1, "segment_steps": 1, "sequence_tokens": 1 << 24, "steps": 1000, "workers": 1}
+    schedule = {
+        "batch": 1_000_000,
+        "rounds": 1,
+        "segment_steps": 1,
+        "sequence_tokens": 1 << 24,
+        "steps": 1000,
+        "workers": 1,
+    }
     document = DOCUMENT | {"schedule": schedule, "inner": DOCUMENT["inner"] | {"rates": "3a83126f" * 1000}}
     with pytest.raises(FormatError, match="more than a receipt can count"):
         RunSpec.from_bytes(spelled(document))

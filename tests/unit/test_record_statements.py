@@ -13,7 +13,8 @@ from attestrain.record.eip712 import DOMAIN_NAME, DOMAIN_VERSION, keccak256
 from attestrain.record.keys import ORDER
 from attestrain.record.names import SOLIDITY, RunId, Text
 from attestrain.record.statements import KINDS, MAX_STATEMENT, Finding, Join, LogOpen, Receipt, Signed, Statement, sign
-from tests.vectors.make_statements import key, place, story
+from tests.vectors.make_statements import place
+from tests.vectors.teller import key, story
 
 SAID = story().said
 EXAMPLES = {kind.__name__: SAID[place(SAID, kind)] for kind in KINDS.values()}
@@ -110,7 +111,9 @@ def test_every_quantity_out_of_its_type_is_refused(name: str):
                 Signed.from_bytes(data)
 
 
-@pytest.mark.parametrize("format_", [None, 1, [], "", "attestrain.dev/receipt@v2", "receipt", ["attestrain.dev/join@v1"]])
+@pytest.mark.parametrize(
+    "format_", [None, 1, [], "", "attestrain.dev/receipt@v2", "receipt", ["attestrain.dev/join@v1"]]
+)
 def test_an_unknown_format_is_refused(format_: object):
     document = json.loads(EXAMPLES["Join"].signed.to_bytes())
     with pytest.raises(FormatError):
@@ -123,7 +126,9 @@ def test_a_statement_cannot_be_passed_off_as_another_kind():
         Signed.from_bytes(spelled(document | {"format": "attestrain.dev/aggregated@v1"}))
 
 
-@pytest.mark.parametrize("signature", [None, 1, "", "0x", "0x" + "00" * 64, "00" * 65, "0x" + "AA" * 65, "0x" + "00" * 66])
+@pytest.mark.parametrize(
+    "signature", [None, 1, "", "0x", "0x" + "00" * 64, "00" * 65, "0x" + "AA" * 65, "0x" + "00" * 66]
+)
 def test_a_misspelled_signature_is_refused(signature: object):
     document = json.loads(EXAMPLES["Join"].signed.to_bytes())
     with pytest.raises(FormatError):

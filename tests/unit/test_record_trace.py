@@ -55,7 +55,12 @@ def test_the_root_covers_every_state_every_step_every_kind_and_their_order():
     changed += [with_step(replace(record, batch=sha256(b"x")))]
     changed += [with_step(replace(record, **{part: 7})) for part in ("loss", "grad_norm", "rate")]
     a, b, c, d = TRACE.segments
-    for segments in ((a, c, b, d), (b, b, c, d), (a, Segment("inner", b.steps[::-1]), c, d), (a, b, c, Segment("adopt"))):
+    for segments in (
+        (a, c, b, d),
+        (b, b, c, d),
+        (a, Segment("inner", b.steps[::-1]), c, d),
+        (a, b, c, Segment("adopt")),
+    ):
         changed.append(replace(TRACE, segments=segments))
     changed += [replace(TRACE, segments=TRACE.segments[:-1], states=TRACE.states[:-1])]
     assert len({TRACE.root, *(trace.root for trace in changed)}) == len(changed) + 1
@@ -90,7 +95,8 @@ def test_a_step_record_is_44_bytes():
 
 
 @pytest.mark.parametrize(
-    "text", [None, 1, "", "00" * 43, "00" * 45, "AA" * 44, "zz" * 44, "0x" + "0" * 86, " " * 88, "00 " * 29 + "0", "٠" * 88]
+    "text",
+    [None, 1, "", "00" * 43, "00" * 45, "AA" * 44, "zz" * 44, "0x" + "0" * 86, " " * 88, "00 " * 29 + "0", "٠" * 88],
 )
 def test_a_malformed_step_record_is_refused(text: object):
     with pytest.raises(FormatError):

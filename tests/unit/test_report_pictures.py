@@ -137,7 +137,7 @@ def reference(**changes: object) -> Reference:
 
 def test_levels_come_from_the_run_and_from_a_reference_that_fits() -> None:
     story = tell_story(make_events())
-    assert [level.label for level in levels(story, reference())] == ["one worker alone", "AllReduce AdamW"]
+    assert [level.label for level in levels(story, reference())] == ["one worker alone", "AllReduce AdamW", "alone"]
     assert [level.label for level in levels(story, reference(steps=17))] == ["one worker alone"]
     story.solo.clear()
     assert [level.label for level in levels(story, reference())] == ["AllReduce AdamW", "alone"]

@@ -7,22 +7,12 @@ import pytest
 
 from attestrain.errors import FormatError
 from attestrain.record.names import Address, Round, Worker
-from attestrain.record.statements import Finding, Join, Signed, sign
+from attestrain.record.statements import Finding, Signed, sign
 from attestrain.rules.admission import Inadmissible, admit
 from attestrain.rules.draws import Draw, draws
 from attestrain.rules.faults import faults
-from tests.vectors.make_statements import (
-    Said,
-    Teller,
-    key,
-    make_spec,
-    participant,
-    play_round,
-    refile,
-    refusals,
-    session,
-    story,
-)
+from tests.vectors.make_statements import refusals
+from tests.vectors.teller import Said, Teller, key, make_spec, participant, play_round, refile, session, story
 
 TOLD = story()
 REFUSALS = list(refusals(TOLD))
@@ -225,7 +215,9 @@ def test_messages_name_what_was_refused():
     told.join("worker", 0)
     told.round_open(0)
     told.receipt(0, 0)
-    refused(told, Said(told.make_receipt(0, 0), session("worker", 0, 0)), 4, "Receipt round 0 worker 0 fills a slot twice")
+    refused(
+        told, Said(told.make_receipt(0, 0), session("worker", 0, 0)), 4, "Receipt round 0 worker 0 fills a slot twice"
+    )
 
 
 def test_a_join_for_somebody_else_is_refused():
@@ -262,5 +254,3 @@ def test_admitting_a_late_entry_costs_no_more_than_an_early_one():
 
 def wide(workers: int) -> dict[str, object]:
     return {"schedule": replace(make_spec().schedule, workers=workers)}
-
-

@@ -10,7 +10,7 @@ from attestrain.record.digest import sha256
 from attestrain.record.names import Round, Worker
 from attestrain.record.spec import RunSpec, Schedule
 from attestrain.rules.draws import Draw, drawn_segments, draws, is_drawn, missing_findings
-from tests.vectors.make_statements import Teller, make_spec
+from tests.vectors.teller import Teller, make_spec, story
 
 FIRST = Round(0)
 
@@ -109,3 +109,11 @@ def test_answered_draws_are_not_missing():
     answer = next(draw for draw in missing if draw.worker == 1)
     told.find(answer)
     assert missing_findings(told.ledger, FIRST) == [draw for draw in missing if draw != answer]
+
+
+def test_nothing_is_drawn_of_an_excluded_worker():
+    ledger = story().ledger
+    assert 1 in ledger.rounds[Round(1)].receipts
+    assert {draw.worker for draw in draws(ledger, Round(1))} == {0, 2}
+    places = [Draw(Round(1), Worker(1), segment, Worker(auditor)) for segment in range(4) for auditor in range(2)]
+    assert not any(is_drawn(ledger, draw) for draw in places)

@@ -7,7 +7,7 @@ from attestrain.record.names import Index, Round, Worker
 from attestrain.rules.draws import missing_findings
 from attestrain.rules.faults import faults, standing
 from attestrain.rules.membership import absences, candidates, members_root
-from tests.vectors.make_statements import Teller, make_spec
+from tests.vectors.teller import Teller, make_spec
 
 
 def audited_round(told: Teller, round_: int, accused: tuple[int, ...] = (), votes: int = 9) -> None:
@@ -105,7 +105,10 @@ def test_absences_name_every_reason():
     told.aggregate(0)
     told.publish(0, 2)
     assert candidates(told.ledger, Round(0)) == [0]
-    assert absences(told.ledger, Round(0)) == {1: "no receipt before the close", 2: "committed but not published in time"}
+    assert absences(told.ledger, Round(0)) == {
+        1: "no receipt before the close",
+        2: "committed but not published in time",
+    }
 
 
 def test_there_are_no_candidates_before_the_close():
@@ -118,5 +121,9 @@ def test_there_are_no_candidates_before_the_close():
 def test_a_members_root_depends_on_who_and_what_and_not_on_order():
     one = {Worker(0): sha256(b"a"), Worker(3): sha256(b"b")}
     assert members_root(one) == members_root(dict(reversed(one.items())))
-    others = [{Worker(0): sha256(b"b"), Worker(3): sha256(b"a")}, {Worker(0): sha256(b"a")}, {Worker(1): sha256(b"a"), Worker(3): sha256(b"b")}]
+    others = [
+        {Worker(0): sha256(b"b"), Worker(3): sha256(b"a")},
+        {Worker(0): sha256(b"a")},
+        {Worker(1): sha256(b"a"), Worker(3): sha256(b"b")},
+    ]
     assert len({members_root(item) for item in [one, *others]}) == 4

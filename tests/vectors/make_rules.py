@@ -11,11 +11,11 @@ from attestrain.record.names import Round, Worker
 from attestrain.rules.assignment import Assignment
 from attestrain.rules.beacon import commitment_root, draw_seed, epoch_beacon, round_beacon
 from attestrain.rules.bijection import Bijection
-from attestrain.rules.draws import draws, drawn_segments
+from attestrain.rules.draws import drawn_segments, draws
 from attestrain.rules.faults import standing
 from attestrain.rules.ledger import Ledger
 from attestrain.rules.membership import members_root
-from tests.vectors.make_statements import make_spec, story
+from tests.vectors.teller import make_spec, story
 
 TARGET = Path(__file__).parents[2] / "vectors/rules.json"
 KEY = sha256(b"key")

@@ -88,7 +88,11 @@ def test_draws_follow_from_their_page():
 
 def test_the_pages_show_stored_values_verbatim():
     assignment, draws = (PAGES / "assignment.md").read_text(), (PAGES / "draws.md").read_text()
-    for shown in (STORED["epoch_beacon"], STORED["rounds"][0]["beacon"], str(STORED["assignment"]["splits"][0]["batches"][0])):
+    for shown in (
+        STORED["epoch_beacon"],
+        STORED["rounds"][0]["beacon"],
+        str(STORED["assignment"]["splits"][0]["batches"][0]),
+    ):
         assert shown in assignment
     first = STORED["rounds"][0]
     for shown in (first["commitment"], first["draw_seed"], *map(str, first["draws"])):

@@ -13,7 +13,7 @@ from attestrain.cli.live import View, following
 from attestrain.cli.terminal import emit, say, show, show_table, shown_bytes, shown_path
 from attestrain.errors import AttestrainError
 from attestrain.report.events import FILE, read_events
-from attestrain.report.pictures import levels, write_pictures
+from attestrain.report.pictures import ALONE, levels, write_pictures
 from attestrain.report.reference import Reference, load_reference
 from attestrain.report.story import Caught, Story, tell_story
 from attestrain.run.config import RunConfig
@@ -119,7 +119,7 @@ def show_result(finished: Finished) -> None:
     ratio = outcome.allreduce / outcome.uploaded if outcome.uploaded else 0.0
     rows = [(f"this run ({story.name})", _shown_loss(outcome.loss), shown_bytes(outcome.uploaded), f"{ratio:.1f}x")]
     for level in levels(story, finished.reference):
-        alone = level.label == "one worker alone"
+        alone = level.label.startswith(ALONE)
         rows.append(
             (
                 level.label,

@@ -10,8 +10,8 @@ from attestrain.report.reference import Reference
 from attestrain.report.story import Story, tell_story
 from attestrain.report.timeline import timeline_svg
 
-SOLO = "solo-muon"
-"""The reference for one worker alone: of interest only where the run did not measure its own."""
+ALONE = "one worker alone"
+"""How the labels of methods without any communication begin."""
 
 
 def write_pictures(folder: Path, reference: Reference | None = None) -> tuple[Path, Path]:
@@ -31,9 +31,8 @@ def write_pictures(folder: Path, reference: Reference | None = None) -> tuple[Pa
 
 def levels(story: Story, reference: Reference | None) -> list[Level]:
     """Losses to compare ``story`` with: one worker alone as this run measured it, and the reference where it fits."""
-    found = [Level("one worker alone", story.solo[-1][1], "measured in this run")] if story.solo else []
+    found = [Level(ALONE, story.solo[-1][1], "measured in this run")] if story.solo else []
     if reference is not None and reference.fits(story):
         note = f"measured {reference.date}" + ("" if story.dataset == reference.dataset else ", other data")
-        methods = [method for method in reference.methods if method.name != SOLO or not story.solo]
-        found += [Level(method.label, float(method.loss), note) for method in methods]
+        found += [Level(method.label, float(method.loss), note) for method in reference.methods]
     return found

@@ -32,33 +32,34 @@ def forget_audited(ledger: Ledger, store: BlobStore, now: Round, keep_states_eve
     """
     if now == 0 or missing_findings(ledger, Round(now - 1)):
         return
-    kept = _states(_traces(ledger.rounds[now], store))
-    _forget(_traces(ledger.rounds[Round(now - 1)], store), kept, store, keep_states_every)
+    old, new = (_traces(ledger.rounds[round_], store) for round_ in (Round(now - 1), now))
+    # Rounds share states: what one ends with, the next begins with.
+    _delete(store, _states(old) - _states(new) - _kept(old, keep_states_every))
 
 
 def forget_states(ledger: Ledger, run: RunFolder, keep_states_every: int) -> None:
     """Delete the states of a run whose bundle is written, except those that are in the bundle."""
     store = BlobStore(run.store)
-    for book in ledger.rounds.values():
-        _forget(_traces(book, store), set(), store, keep_states_every)
+    traces = [trace for book in ledger.rounds.values() for trace in _traces(book, store)]
+    _delete(store, _states(traces) - _kept(traces, keep_states_every))
     for folder in run.roles.glob(f"*/{OWN_BLOBS}"):
         shutil.rmtree(folder)
 
 
-def _forget(traces: list[Trace], kept: set[BlobRef], store: BlobStore, keep_states_every: int) -> None:
-    """Delete the states of one round's ``traces``."""
-    retain = {ref for trace in traces if retained(trace.round, keep_states_every) for ref in _adopted(trace)}
-    for ref in _states(traces) - kept - retain:
-        if ref.size > SMALL:
-            store.delete(ref)
+def _kept(traces: list[Trace], every: int) -> set[BlobRef]:
+    """States that later replays start from."""
+    starts = (needed(trace, ADOPTED).values() for trace in traces if retained(trace.round, every))
+    return {ref for refs in starts for ref in refs}
 
 
 def _states(traces: list[Trace]) -> set[BlobRef]:
     return {ref for trace in traces for state in trace.states for ref in state.values()}
 
 
-def _adopted(trace: Trace) -> set[BlobRef]:
-    return set(needed(trace, ADOPTED).values())
+def _delete(store: BlobStore, refs: set[BlobRef]) -> None:
+    for ref in refs:
+        if ref.size > SMALL:
+            store.delete(ref)
 
 
 def _traces(book: RoundBook, store: BlobStore) -> list[Trace]:

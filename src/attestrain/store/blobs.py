@@ -1,11 +1,13 @@
 """Content-addressed blobs in a local folder. Nothing read from it is believed: every read is hashed again.
 
-A blob lies at ``<two digits>/<two digits>/<root>``, so a folder never holds more than a small share of them.
+A blob lies at ``<two digits>/<root>``: few enough folders that they soon all exist, since making one durable costs as
+much as a small blob, and enough of them to keep each small.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from attestrain.errors import FormatError, Unreachable
@@ -34,7 +36,7 @@ class BlobStore:
     def path(self, ref: BlobRef) -> Path:
         """Where the blob lies, if it is here."""
         name = ref.root.hex()
-        return self._folder / name[:2] / name[2:4] / name
+        return self._folder / name[:2] / name
 
     def put(self, data: Buffer) -> BlobRef:
         """Keep ``data``, durably before this returns. Putting it again does nothing, or repairs a damaged copy."""
@@ -48,10 +50,10 @@ class BlobStore:
     def _write(self, ref: BlobRef, data: Buffer) -> None:
         path = self.path(ref)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                path.parent.mkdir()
+                sync_folder(self._folder)
             write_atomic(path, data)
-            for folder in (path.parent.parent, self._folder):
-                sync_folder(folder)
         except OSError as error:
             raise Unreachable(f"blob {ref.root.hex()} cannot be written: {error.strerror}") from error
 

@@ -1,0 +1,282 @@
+"""A small transcript to test rules with, and the means to tell others.
+
+A whole transcript in which little is honest work and much happens: three workers and two auditors, two rounds. Worker 0
+changes its session key, worker 1 is found at fault in round 0 and still sends a receipt in round 1, worker 2 does not
+publish in round 1. Digests stand for training that never took place: the rules on this page see digests only.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from attestrain.record.blob import blob_ref
+from attestrain.record.digest import ZERO_DIGEST, Digest, sha256
+from attestrain.record.keys import SigningKey
+from attestrain.record.layout import Init, Layout, TensorSpec
+from attestrain.record.names import Branch, KeyEpoch, Round, Size, Text, Tokens, Worker
+from attestrain.record.spec import Codec, Inner, Outer, RunSpec, Schedule, TaskSpec
+from attestrain.record.statements import (
+    Aggregated,
+    CommitClose,
+    Finding,
+    Join,
+    LogOpen,
+    Published,
+    Receipt,
+    RoundOpen,
+    RunClose,
+    Signed,
+    Statement,
+    sign,
+)
+from attestrain.record.trace import state_root
+from attestrain.rules.admission import admit
+from attestrain.rules.beacon import commitment_root, round_beacon
+from attestrain.rules.draws import Draw, missing_findings
+from attestrain.rules.faults import standing
+from attestrain.rules.ledger import Ledger
+
+TRUNK = Branch(0)
+WORKERS, AUDITORS, ROUNDS = 3, 2, 2
+LAYOUT = Layout((TensorSpec("w", (4, 3), Init("uniform", 129, -10)), TensorSpec("b", (3,), Init("zeros"))))
+
+
+def make_spec(**changes: Any) -> RunSpec:
+    """A run spec of two rounds of four steps in two segments; ``changes`` replaces whole fields."""
+    schedule = Schedule(rounds=ROUNDS, steps=4, segment_steps=2, batch=2, sequence_tokens=8, workers=WORKERS)
+    flat = 4 * LAYOUT.parameters
+    values = {
+        "name": "vectors",
+        "seed": 2026,
+        "code": sha256(b"code"),
+        "task": TaskSpec("vectors", sha256(b"task"), {"vocab": 256}),
+        "layout": LAYOUT,
+        "state": {"params": flat, "opt.m": flat, "ef": flat, "cursor": 8},
+        "dataset": sha256(b"dataset"),
+        "schedule": schedule,
+        "inner": Inner("sgd", {"momentum": "0.9"}, "3a83126f" * schedule.total_steps),
+        "codec": Codec("ternary", 16, "0.95"),
+        "norm_clip": "1.5",
+        "outer": Outer("nesterov", "0.8", "0.5"),
+        "beacon_mode": "recorded",
+        "beacon": sha256(b"beacon"),
+        "audit_fraction": "0.5",
+        "audit_votes": 2,
+    }
+    return RunSpec(**(values | changes))
+
+
+@functools.lru_cache
+def key(name: str) -> SigningKey:
+    """A key by name. Everybody can compute it: never use one for anything else."""
+    return SigningKey(sha256(b"attestrain test key: " + name.encode()))
+
+
+def session(role: str, slot: int, epoch: int) -> SigningKey:
+    """Session key of a slot in a key epoch."""
+    return key(f"{role} {slot} session {epoch}")
+
+
+def participant(role: str, slot: int) -> SigningKey:
+    """The participant's own key."""
+    return key(f"{role} {slot}")
+
+
+ENVIRONMENT = sha256(b"environment")
+
+
+@dataclass(frozen=True)
+class Said:
+    """A statement, and the key that signs it."""
+
+    statement: Statement
+    key: SigningKey
+
+    @property
+    def signed(self) -> Signed:
+        """The entry."""
+        return sign(self.statement, self.key)
+
+
+class Teller:
+    """Says statements that follow from what was said before."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec, self.ledger = spec, Ledger(spec)
+        self.said: list[Said] = []
+        self.ends: dict[int, Digest] = {}
+
+    def say(self, statement: Statement, key_: SigningKey | None = None) -> None:
+        """Admit and file; by the sequencer if no key is given."""
+        said = Said(statement, key_ or key("sequencer"))
+        signed = said.signed
+        admit(self.ledger, signed)
+        self.ledger.file(signed)
+        self.said.append(said)
+
+    def open(self) -> None:
+        """Open the log."""
+        origin = Text("attestrain.dev/runs/vectors")
+        self.say(LogOpen(self.spec.run_id, key("sequencer").address, origin, sha256(b"not a real note key")))
+
+    def join(self, role: str, slot: int, epoch: int = 0) -> None:
+        """Take a slot, or start its next key epoch."""
+        self.say(self.make_join(role, slot, epoch), participant(role, slot))
+
+    def make_join(self, role: str, slot: int, epoch: int = 0) -> Join:
+        """What `join` says."""
+        names = (participant(role, slot).address, session(role, slot, epoch).address)
+        return Join(self.spec.run_id, Text(role), Worker(slot), *names, KeyEpoch(epoch), ENVIRONMENT)
+
+    def epoch(self, role: str, slot: int) -> KeyEpoch:
+        """Key epoch of a slot now."""
+        join = self.ledger.registered(role, Worker(slot))
+        return KeyEpoch(0) if join is None else join.key_epoch
+
+    def session(self, role: str, slot: int) -> SigningKey:
+        """Session key of a slot now."""
+        return session(role, slot, self.epoch(role, slot))
+
+    def round_open(self, round_: int) -> None:
+        """Open a round."""
+        self.say(self.make_round_open(round_))
+
+    def make_round_open(self, round_: int) -> RoundOpen:
+        """What `round_open` says."""
+        before = self.ledger.rounds.get(Round(round_ - 1))
+        base, commitment = sha256(b"checkpoint 0"), ZERO_DIGEST
+        if before and before.closed and before.aggregated:
+            base, commitment = before.aggregated.statement.checkpoint, before.closed.statement.commitment
+        beacon = round_beacon(self.spec, Round(round_), commitment)
+        return RoundOpen(self.spec.run_id, TRUNK, Round(round_), base, beacon)
+
+    def receipt(self, round_: int, slot: int) -> None:
+        """Commit."""
+        receipt = self.make_receipt(round_, slot)
+        self.say(receipt, self.session("worker", slot))
+        self.ends[slot] = receipt.last_state
+
+    def make_receipt(self, round_: int, slot: int) -> Receipt:
+        """What `receipt` says."""
+        genesis = state_root({name: blob_ref(bytes(size)) for name, size in self.spec.state.items()})
+        parts = {part: sha256(f"{part} of {round_} {slot}".encode()) for part in ("trace", "update", "state")}
+        return Receipt(
+            run=self.spec.run_id,
+            branch=TRUNK,
+            round=Round(round_),
+            worker=Worker(slot),
+            key_epoch=self.epoch("worker", slot),
+            base=self.ledger.rounds[Round(round_)].opened.statement.base,
+            first_state=self.ends.get(slot, genesis),
+            last_state=parts["state"],
+            trace_root=parts["trace"],
+            update_root=parts["update"],
+            update_size=Size(100),
+            environment=ENVIRONMENT,
+            tokens=Tokens(self.spec.schedule.round_tokens),
+        )
+
+    def close(self, round_: int) -> None:
+        """Close the commit list."""
+        self.say(self.make_close(round_))
+
+    def make_close(self, round_: int) -> CommitClose:
+        """What `close` says."""
+        receipts = standing(self.ledger, Round(round_))
+        commitment = commitment_root(receipts.values())
+        return CommitClose(self.spec.run_id, TRUNK, Round(round_), Size(len(receipts)), commitment)
+
+    def publish(self, round_: int, slot: int) -> None:
+        """Publish."""
+        self.say(self.make_published(round_, slot), self.session("worker", slot))
+
+    def make_published(self, round_: int, slot: int) -> Published:
+        """What `publish` says."""
+        receipt = self.ledger.rounds[Round(round_)].receipts[Worker(slot)].statement
+        return Published(
+            run=self.spec.run_id,
+            branch=TRUNK,
+            round=Round(round_),
+            worker=Worker(slot),
+            key_epoch=self.epoch("worker", slot),
+            trace_root=receipt.trace_root,
+            trace_blob=sha256(b"document of " + receipt.trace_root),
+            trace_size=Size(2000),
+            update_root=receipt.update_root,
+        )
+
+    def aggregate(self, round_: int) -> None:
+        """Aggregate."""
+        self.say(self.make_aggregated(round_))
+
+    def make_aggregated(self, round_: int) -> Aggregated:
+        """What `aggregate` says."""
+        names = (sha256(f"members {round_}".encode()), sha256(f"checkpoint {round_ + 1}".encode()))
+        return Aggregated(self.spec.run_id, TRUNK, Round(round_), *names)
+
+    def find(self, draw: Draw, outcome: str = "exact") -> None:
+        """Answer a draw."""
+        self.say(self.make_finding(draw, outcome), self.session("auditor", draw.auditor))
+
+    def make_finding(self, draw: Draw, outcome: str = "exact") -> Finding:
+        """What `find` says."""
+        claimed = sha256(f"result of {draw.round} {draw.worker} {draw.segment}".encode())
+        return Finding(
+            run=self.spec.run_id,
+            branch=TRUNK,
+            round=draw.round,
+            worker=draw.worker,
+            segment=Size(draw.segment),
+            auditor=draw.auditor,
+            key_epoch=self.epoch("auditor", draw.auditor),
+            outcome=Text(outcome),
+            claimed=claimed,
+            observed=claimed if outcome == "exact" else sha256(claimed),
+            environment=ENVIRONMENT,
+            detail=Text("params differ" if outcome == "fault" else ""),
+        )
+
+    def run_close(self) -> None:
+        """End the run."""
+        rounds = len(self.ledger.rounds)
+        last = self.ledger.rounds[Round(rounds - 1)].aggregated
+        assert last is not None
+        self.say(RunClose(self.spec.run_id, TRUNK, Round(rounds), last.statement.checkpoint))
+
+
+def story(spec: RunSpec | None = None) -> Teller:
+    """The transcript of the module's docstring."""
+    told = Teller(spec or make_spec())
+    told.open()
+    for role, count in (("worker", WORKERS), ("auditor", AUDITORS)):
+        for slot in range(count):
+            told.join(role, slot)
+    play_round(told, 0, order=(2, 0, 1), published=(0, 1, 2), at_fault=(1,))
+    told.join("worker", 0, epoch=1)
+    play_round(told, 1, order=(0, 1, 2), published=(0,), at_fault=())
+    told.run_close()
+    return told
+
+
+def play_round(told: Teller, round_: int, order: tuple[int, ...], published: tuple[int, ...], at_fault: Any) -> None:
+    """One round: receipts in ``order``, and findings of a fault about the workers ``at_fault``."""
+    told.round_open(round_)
+    for slot in order:
+        told.receipt(round_, slot)
+    told.close(round_)
+    for slot in published:
+        told.publish(round_, slot)
+    told.aggregate(round_)
+    for draw in missing_findings(told.ledger, Round(round_)):
+        if draw.worker in published:
+            told.find(draw, "fault" if draw.worker in at_fault else "exact")
+
+
+def refile(spec: RunSpec, said: list[Said]) -> Ledger:
+    """The ledger of statements that were admitted before."""
+    ledger = Ledger(spec)
+    for item in said:
+        ledger.file(Signed(item.statement, b""))
+    return ledger
