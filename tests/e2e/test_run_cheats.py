@@ -26,8 +26,8 @@ def train_with(kind: str, folder: Path) -> list[Event]:
     ("kind", "detail"),
     [
         ("skip-steps", "step 1: loss"),
-        ("wrong-data", "step 1: loss"),
-        ("doctor-feedback", "ef"),
+        pytest.param("wrong-data", "step 1: loss", marks=pytest.mark.slow),
+        pytest.param("doctor-feedback", "ef", marks=pytest.mark.slow),
         ("poison", "update"),
     ],
 )
@@ -41,7 +41,9 @@ def test_replay_catches_what_happens_inside_a_round(tmp_path: Path, kind: str, d
     assert judged(tmp_path / "run").exit_code == ExitCode.DONE
 
 
-@pytest.mark.parametrize("kind", ["doctor-optimizer", "carry-optimizer", "carry-feedback"])
+@pytest.mark.parametrize(
+    "kind", ["doctor-optimizer", "carry-optimizer", pytest.param("carry-feedback", marks=pytest.mark.slow)]
+)
 def test_continuity_refuses_what_happens_between_rounds(tmp_path: Path, kind: str) -> None:
     events = train_with(kind, tmp_path / "run")
     refused = [event.data for event in events if event.kind == "refused"]

@@ -45,6 +45,7 @@ def test_a_worker_that_keeps_dying_is_left_out(tmp_path: Path) -> None:
     assert judged(tmp_path / "run").exit_code == ExitCode.DONE
 
 
+@pytest.mark.slow
 def test_a_run_without_workers_fails_and_says_why(tmp_path: Path) -> None:
     with Running(tmp_path / "run", LONG) as run:
         run.until(lambda: run.events("segment", round=0))
@@ -58,6 +59,7 @@ def test_a_run_without_workers_fails_and_says_why(tmp_path: Path) -> None:
         assert run.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_not_waited_for_forever(tmp_path: Path) -> None:
     with Running(tmp_path / "run", IMPATIENT) as run:
         run.until(lambda: run.events("published", round=0, worker=0))
@@ -68,6 +70,7 @@ def test_a_worker_that_hangs_is_not_waited_for_forever(tmp_path: Path) -> None:
     assert judged(tmp_path / "run").exit_code == ExitCode.DONE
 
 
+@pytest.mark.slow
 def test_a_worker_that_comes_too_late_joins_in_the_next_round(tmp_path: Path) -> None:
     config = tiny_config(schedule={"rounds": 5}, local={"deadline": 6.0})
     with Running(tmp_path / "run", config) as run:
@@ -83,7 +86,7 @@ def test_a_worker_that_comes_too_late_joins_in_the_next_round(tmp_path: Path) ->
     assert judged(tmp_path / "run").exit_code == ExitCode.DONE
 
 
-@pytest.mark.parametrize("how", ["dies", "hangs"])
+@pytest.mark.parametrize("how", ["dies", pytest.param("hangs", marks=pytest.mark.slow)])
 def test_without_its_auditor_a_run_ends_and_is_not_replayed(tmp_path: Path, how: str) -> None:
     with Running(tmp_path / "run", IMPATIENT if how == "hangs" else LONG) as run:
         run.until(lambda: run.events("finding", round=0))

@@ -114,7 +114,7 @@ def test_children_end_when_the_conductor_is_killed(tmp_path: Path, undisturbed: 
     check_like(tmp_path / "run", undisturbed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_stops_cleanly(tmp_path: Path, undisturbed: Path, number: signal.Signals) -> None:
     with Running(tmp_path / "run", CHEATING) as run:
         run.until(lambda: run.events("segment", round=1))

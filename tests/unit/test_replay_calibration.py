@@ -30,14 +30,18 @@ def test_the_shipped_calibration_reads_and_is_canonical() -> None:
     assert set(calibration.tolerance.bounds) == set(METRICS)
 
 
-def test_its_margin_holds_and_every_cheat_it_tried_is_beyond_a_bound() -> None:
-    found = document()
-    for name, item in found["metrics"].items():
+def test_its_margin_holds() -> None:
+    for name, item in document()["metrics"].items():
         assert float(item["tolerance"]) >= 10 * float(item["honest"]) > 0, name
-    assert {item["name"] for item in found["cheats"]} >= {"one step skipped", "one token changed", "bfloat16"}
-    for item in found["cheats"]:
-        assert item["caught"] == item["cases"] > 0, item["name"]
-        assert float(item["factor"]) > 1, item["name"]
+
+
+def test_it_separates_steps_and_data_and_says_where_it_does_not() -> None:
+    cheats = {item["name"]: item for item in document()["cheats"]}
+    for name in ("one step skipped", "one wrong batch", "one token changed", "second moments zeroed"):
+        assert cheats[name]["caught"] == cheats[name]["cases"] > 0, name
+    for name, item in cheats.items():
+        assert (item["caught"] == item["cases"]) == (float(item["factor"]) > 1), name
+    assert float(cheats["one step skipped"]["factor"]) > 100
 
 
 def test_one_class_tolerates_nothing() -> None:

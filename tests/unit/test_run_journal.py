@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import closing
 
 import pytest
 
@@ -19,29 +20,30 @@ def make_slot(number: int, salt: bytes = b"") -> Slot:
 
 
 def test_what_was_journalled_is_there_when_it_is_opened_again(tmp_path):
-    journal = Journal(tmp_path)
-    for number in (0, 2, 10):
-        journal.put(make_slot(number))
-    del journal
-    again = Journal(tmp_path)
-    assert again.get(Round(2)) == make_slot(2)
-    assert again.get(Round(1)) is None
-    assert again.between(1, 10) == [make_slot(2), make_slot(10)]
+    with closing(Journal(tmp_path)) as journal:
+        for number in (0, 2, 10):
+            journal.put(make_slot(number))
+    with closing(Journal(tmp_path)) as again:
+        assert again.get(Round(2)) == make_slot(2)
+        assert again.get(Round(1)) is None
+        assert again.between(1, 10) == [make_slot(2), make_slot(10)]
 
 
 def test_a_slot_is_never_given_to_other_work(tmp_path):
-    journal = Journal(tmp_path)
-    journal.put(make_slot(3))
-    journal.put(make_slot(3))
-    with pytest.raises(FormatError, match="other work"):
-        journal.put(make_slot(3, b"other"))
-    assert journal.get(Round(3)) == make_slot(3)
+    with closing(Journal(tmp_path)) as journal:
+        journal.put(make_slot(3))
+        journal.put(make_slot(3))
+        with pytest.raises(FormatError, match="other work"):
+            journal.put(make_slot(3, b"other"))
+        assert journal.get(Round(3)) == make_slot(3)
 
 
 def test_leftovers_of_a_crash_are_passed_over_and_damage_is_not(tmp_path):
-    Journal(tmp_path).put(make_slot(0))
+    with closing(Journal(tmp_path)) as journal:
+        journal.put(make_slot(0))
     (tmp_path / ".000001.json.abc.tmp").write_bytes(b"{")
-    assert Journal(tmp_path).get(Round(1)) is None
+    with closing(Journal(tmp_path)) as journal:
+        assert journal.get(Round(1)) is None
     (tmp_path / "000001.json").write_bytes(b"{}")
     with pytest.raises(FormatError):
         Journal(tmp_path)
@@ -57,7 +59,8 @@ def test_a_successor_waits_until_the_process_before_it_has_ended(tmp_path):
         journal.put(make_slot(7))
         os._exit(0)
     os.read(ready, 1)
-    assert Journal(tmp_path).get(Round(7)) == make_slot(7)
+    with closing(Journal(tmp_path)) as journal:
+        assert journal.get(Round(7)) == make_slot(7)
     assert os.waitpid(pid, 0) == (pid, 0)
     os.close(ready)
     os.close(held)

@@ -80,10 +80,10 @@ def _read_refs(value: dict[str, object]) -> StateRefs:
 
 
 class Journal:
-    """One file per round in a folder that this process holds alone.
+    """One file per round in a folder that this process holds alone; opening it waits until whoever holds it has ended.
 
     Raises:
-        UsageError: another process holds it.
+        UsageError: the folder cannot be locked.
         FormatError: a file is damaged.
     """
 
@@ -117,3 +117,7 @@ class Journal:
             raise FormatError(f"round {slot.round} is journalled with other work")
         write_atomic(self._folder / f"{slot.round:06d}.json", slot.to_bytes())
         self._slots[slot.round] = slot
+
+    def close(self) -> None:
+        """Give the folder back."""
+        os.close(self._lock)

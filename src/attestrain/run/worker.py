@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,10 +81,11 @@ class WorkerRole:
     def run(self) -> None:
         """Take part until the run closes or this worker is excluded."""
         ledger = self._follower.ledger
-        while ledger.run_close is None and self._slot not in faults(ledger):
-            if (last := ledger.last_round()) is not None:
-                self._act(last, ledger.rounds[last])
-            self._follower.sync()
+        with closing(self._journal):
+            while ledger.run_close is None and self._slot not in faults(ledger):
+                if (last := ledger.last_round()) is not None:
+                    self._act(last, ledger.rounds[last])
+                self._follower.sync()
 
     def _act(self, round_: Round, book: RoundBook) -> None:
         """Do what the round asks of this worker next. Refused or late, it sits the round out and joins in the next."""
