@@ -9,6 +9,8 @@
     +-- Unreachable (6)           a store, peer or chain does not answer
     +-- RunFailed (7)             training could not go on
     +-- Interrupted (130)         stopped by the user
+
+Nothing else leaves a command on purpose: what does is a bug.
 """
 
 from __future__ import annotations

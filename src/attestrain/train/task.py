@@ -24,7 +24,7 @@ from attestrain.record.layout import Init
 GROUP = "attestrain.tasks"
 CODE_TAG = "attestrain.dev/code@v1"
 PACKAGE = "attestrain"
-DECIDING = ("record", "rules", "update", "corpus", "train", "replay")
+DECIDING = ("record", "rules", "update", "corpus", "train")
 """Packages of ours whose code decides numbers; the rest moves, shows or checks them."""
 MAX_CONFIG_DEPTH = 8
 """Deepest nesting of a task's settings: the run spec that holds them allows sixteen in all."""
