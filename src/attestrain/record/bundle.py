@@ -152,6 +152,7 @@ class FolderFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._own_folders: set[Path] = set()
 
     def paths(self) -> Iterator[str]:
         """Every regular file below the folder; FormatError at anything else."""
@@ -164,10 +165,15 @@ class FolderFiles:
 
     def _path(self, path: str) -> Path:
         full = self._folder / check_path(path)
+        if full.parent not in self._own_folders and full.parent.is_dir():
+            # Resolving walks the whole path, so it is done once a folder and not once a file.
+            if full.parent.resolve() != (self._folder.resolve() / path).parent:
+                raise FormatError(f"{path} is reached through a symbolic link")
+            self._own_folders.add(full.parent)
+        if full.is_symlink():
+            raise FormatError(f"{path} is reached through a symbolic link")
         if not full.is_file():
             raise FormatError(f"{path} is missing")
-        if full.resolve() != self._folder.resolve() / path:
-            raise FormatError(f"{path} is reached through a symbolic link")
         return full
 
     def size(self, path: str) -> int:

@@ -13,6 +13,8 @@ from attestrain.record.digest import Digest
 
 ROUNDS = 8
 MAX_DOMAIN = 1 << 62
+MAX_KEPT = 1 << 14
+"""Most results of the round function kept: all of them for domains of up to four million, about a megabyte."""
 
 
 class Bijection:
@@ -29,6 +31,7 @@ class Bijection:
         self._size = size
         self._half = max(1, (size - 1).bit_length() + 1 >> 1)
         self._mask = (1 << self._half) - 1
+        self._mixed: dict[tuple[int, int], int] = {}
 
     def __call__(self, index: int) -> int:
         """Image of ``index``."""
@@ -61,5 +64,12 @@ class Bijection:
         return left << self._half | right
 
     def _mix(self, turn: int, half: int) -> int:
+        """The round function. A small domain has few halves, so what was hashed once is looked up."""
+        place = (turn, half)
+        if (known := self._mixed.get(place)) is not None:
+            return known
         block = self._key + bytes((turn,)) + half.to_bytes(8, "big")
-        return int.from_bytes(hashlib.sha256(block).digest()[:8], "big") & self._mask
+        mixed = int.from_bytes(hashlib.sha256(block).digest()[:8], "big") & self._mask
+        if len(self._mixed) < MAX_KEPT:
+            self._mixed[place] = mixed
+        return mixed
