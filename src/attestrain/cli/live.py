@@ -79,7 +79,7 @@ class LiveView(View):
 
     def show(self, line: Line) -> None:
         """Redraw, unless that was done a moment ago."""
-        text = describe(line, self.story) if line.kind in ("excluded", "restart") else ""
+        text = describe(line, self.story) if line.kind in ("excluded", "restart", *_TROUBLES) else ""
         if text:
             self._live.console.print(text, style="red", highlight=False)
         if text or line.kind == "finish" or time.monotonic() - self._drawn >= REDRAW:
@@ -110,16 +110,32 @@ def describe(line: Line, story: Story) -> str:
     if line.kind == "start":
         return f"run {story.run[:12]} ({story.name}): {summary(story)}"
     if line.kind == "evaluated" and story.losses:
-        return f"round {story.losses[-1][0]}/{story.rounds}  {totals(story)}"
+        return f"round {story.losses[-1][0] - 1} done, {story.losses[-1][0]} of {story.rounds}  {totals(story)}"
     if line.kind == "excluded":
         where = f"round {line.integer('round')}, segment {line.integer('segment')}"
         return f"{number} caught in {where}: {line.text('detail')}; excluded from now on"
     if line.kind == "restart":
         return f"{line.text('role')} {line.integer('worker')} died and was started again"
-    if line.kind == "aggregated" and line.data.get("absent"):
-        absent = story.absent.get(line.integer("round"), {})
-        return f"round {line.integer('round')} without " + ", ".join(f"worker {w} ({why})" for w, why in absent.items())
+    if line.kind == "aggregated":
+        return _newly_absent(story, line.integer("round"))
+    if line.kind in ("refused", "lost", "unanswered"):
+        who = f"{line.text('role') or 'worker'} {line.integer('worker')}"
+        return f"{who} {_TROUBLES[line.kind]}: {line.text('detail')}"
     return ""
+
+
+_TROUBLES = {
+    "refused": "sent what may not stand",
+    "lost": "died too often and is not started again",
+    "unanswered": "was drawn and could not be replayed",
+}
+
+
+def _newly_absent(story: Story, round_: int) -> str:
+    """Who is missing from a round and was not missing, for that reason, from the round before."""
+    before = story.absent.get(round_ - 1, {})
+    absent = {worker: why for worker, why in story.absent.get(round_, {}).items() if before.get(worker) != why}
+    return f"round {round_} without " + ", ".join(f"worker {w} ({why})" for w, why in absent.items()) if absent else ""
 
 
 def summary(story: Story) -> str:

@@ -115,7 +115,7 @@ def _build_split(
         raise UsageError(
             f"the {name} split has {len(tokens) // width} tokens, too few for one sequence of "
             f"{config.sequence_tokens} and its target",
-            hint="add text, lower corpus.sequence_tokens or change corpus.validation and corpus.test",
+            hint="add text, lower dataset.sequence_tokens or change dataset.validation and dataset.test",
         )
     leaves = derive_leaves(config.salt_bytes, name, tokens, token_bytes=width, sequence_tokens=config.sequence_tokens)
     files[tokens_file(name)], files[leaves_file(name)] = tokens, leaves

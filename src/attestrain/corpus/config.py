@@ -17,7 +17,7 @@ MAX_SHARE = Decimal("0.3")
 
 
 class CorpusConfig(BaseModel):
-    """The ``[corpus]`` table: where text comes from and how it becomes a dataset.
+    """The ``[dataset]`` table: where text comes from and how it becomes a dataset.
 
     Shares are decimals, best written as strings ("0.05"): documents of record hold no floating-point numbers.
     """

@@ -63,7 +63,7 @@ def find_files(paths: Sequence[str], *, suffix: str = "") -> list[Found]:
             if len(found) > MAX_FILES:
                 raise UsageError(f"more than {MAX_FILES} files below {given}", hint="name a folder further down")
         if len(found) == before:
-            raise UsageError(f"no {suffix or 'readable'} file at {given}", hint="check corpus.paths")
+            raise UsageError(f"no {suffix or 'readable'} file at {given}", hint="check dataset.paths")
     return sorted(found)
 
 

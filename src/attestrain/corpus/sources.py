@@ -21,7 +21,7 @@ from typing import Final
 from attestrain.corpus.config import CorpusConfig
 from attestrain.corpus.paths import Found, find_files
 from attestrain.errors import FormatError, UsageError
-from attestrain.record.canonical import parse
+from attestrain.record.canonical import check_nesting, parse
 from attestrain.record.digest import sha256
 
 LIBRARY_LICENCE: Final = "PSF-2.0"
@@ -46,6 +46,8 @@ MAX_SLICE = 4 << 20
 
 MAX_DOCUMENTS = 4 << 20
 """Most documents of a corpus: their list (about 150 bytes each) is one document held in memory."""
+MAX_LINE_DEPTH = 64
+"""Deepest nesting of a JSON line: records around a text are shallow."""
 MAX_LINE = 64 << 20
 """Longest JSONL line in bytes: a book fits many times, a file without line ends does not fill the memory."""
 
@@ -95,7 +97,7 @@ def collect(documents: Iterable[Document], max_bytes: int) -> tuple[Document, ..
                 f"two documents are called {first.name!r}", hint="name each file once, or put the folders under one"
             )
     if not found:
-        raise UsageError("the corpus holds no text", hint="check corpus.source and corpus.paths")
+        raise UsageError("the corpus holds no text", hint="check dataset.source and dataset.paths")
     return found
 
 
@@ -186,7 +188,7 @@ def _bounded(documents: Iterable[Document], max_bytes: int) -> Iterator[Document
         size, count = size + len(document.text), count + 1
         if size > max_bytes:
             raise UsageError(
-                f"the corpus is larger than {max_bytes} bytes", hint="raise corpus.max_bytes or name fewer files"
+                f"the corpus is larger than {max_bytes} bytes", hint="raise dataset.max_bytes or name fewer files"
             )
         if count > MAX_DOCUMENTS:
             raise UsageError(f"the corpus has more than {MAX_DOCUMENTS} documents", hint="join short documents")
@@ -208,11 +210,12 @@ def _labels(config: CorpusConfig) -> tuple[str, str, str]:
 
 def _json_text(line: bytes, field: str, where: str) -> bytes:
     try:
+        check_nesting(line, MAX_LINE_DEPTH)
         value = json.loads(line)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, FormatError) as error:
         raise FormatError(f"{where} is not JSON: {error}") from error
     if not isinstance(value, dict) or field not in value:
-        raise FormatError(f"{where} has no field {field!r}", hint="set corpus.field to the field that holds the text")
+        raise FormatError(f"{where} has no field {field!r}", hint="set dataset.field to the field that holds the text")
     return _as_bytes(value[field], where)
 
 

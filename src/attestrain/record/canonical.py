@@ -62,7 +62,7 @@ def parse_any_form(data: bytes, *, max_bytes: int = MAX_DOCUMENT) -> Json:
     """
     if len(data) > max_bytes:
         raise FormatError(f"document of {len(data)} bytes is larger than {max_bytes}")
-    _check_nesting(data)
+    check_nesting(data)
     try:
         value = json.loads(data.decode("utf-8"), parse_float=_no_float, parse_constant=_no_float)
     except (ValueError, RecursionError) as error:
@@ -72,19 +72,22 @@ def parse_any_form(data: bytes, *, max_bytes: int = MAX_DOCUMENT) -> Json:
     return value
 
 
-def _check_nesting(data: bytes) -> None:
-    """Refuse deep nesting before the parser sees it.
+def check_nesting(data: bytes, most: int = MAX_DEPTH) -> None:
+    """Refuse JSON nested deeper than ``most`` before the parser sees it. For all JSON from outside.
 
     The parser recurses in C up to the interpreter's recursion limit, and libraries raise that limit (py_ecc, which
     every Ethereum client brings, to 100,000): then a few kilobytes of brackets overflow the stack and kill the process.
+
+    Raises:
+        FormatError: it is nested too deep.
     """
-    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+    if data.count(b"[") + data.count(b"{") <= most:
         return
     depth = 0
     for bracket in _NOT_BRACKETS.sub(b"", data):
         depth += 1 if bracket in b"[{" else -1
-        if depth > MAX_DEPTH + 1:
-            raise FormatError(f"document is nested deeper than {MAX_DEPTH}")
+        if depth > most + 1:
+            raise FormatError(f"document is nested deeper than {most}")
 
 
 def _no_float(text: str) -> None:

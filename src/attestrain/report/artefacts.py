@@ -19,7 +19,7 @@ from attestrain.errors import FormatError, UsageError
 from attestrain.record.blob import blob_ref
 from attestrain.record.bundle import FORMAT as BUNDLE_FORMAT
 from attestrain.record.bundle import SPEC, Manifest
-from attestrain.record.canonical import Json, canonical, parse_any_form
+from attestrain.record.canonical import Json, canonical, check_nesting, parse_any_form
 from attestrain.record.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from attestrain.record.checkpoint import CheckpointRecord
 from attestrain.record.dataset import FORMAT as DATASET_FORMAT
@@ -132,6 +132,7 @@ def _is_safetensors(data: bytes) -> bool:
 def _read_safetensors(data: bytes, path: Path) -> Facts:
     size = int.from_bytes(data[:8], "little")
     try:
+        check_nesting(data[8 : 8 + min(size, MAX_TENSORS_HEADER)])
         header = json.loads(data[8 : 8 + min(size, MAX_TENSORS_HEADER)])
         tensors = [
             {"name": name, "type": entry["dtype"], "shape": "x".join(map(str, entry["shape"]))}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from attestrain.errors import FormatError, UsageError
+from attestrain.record.canonical import check_nesting
 
 FILE = "events.jsonl"
 MAX_EVENTS = 256 << 20
@@ -61,6 +62,7 @@ def read_events(path: Path) -> list[Line]:
 
 
 def _read(line: bytes, where: str) -> Line:
+    check_nesting(line)
     try:
         value = json.loads(line)
         kind, time = value.pop("kind"), value.pop("time")

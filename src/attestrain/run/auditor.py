@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from attestrain.corpus.dataset import Split
-from attestrain.errors import FormatError, Unreachable
+from attestrain.errors import FormatError, Undecided, Unreachable
 from attestrain.record.blob import BlobRef, blob_ref
 from attestrain.record.names import Round, Size, Text
 from attestrain.record.statements import Finding, sign
@@ -63,8 +63,9 @@ class AuditorRole:
         place = {"round": draw.round, "worker": draw.worker, "segment": draw.segment}
         try:
             replayed = self._replay(draw)
-        except (FormatError, Unreachable) as error:
-            # Published work that cannot be read any more is an outage and nobody's fault: the draw stays unanswered.
+        except (FormatError, Unreachable, Undecided) as error:
+            # What cannot be read any more, or came from another class of machine and may differ honestly, is nobody's
+            # fault: the draw stays unanswered.
             self._unanswerable.add(draw)
             self._follower.exchange.tell("unanswered", **place, detail=str(error))
             return
@@ -97,6 +98,8 @@ class AuditorRole:
         spec, ledger, store = self._follower.spec, self._follower.ledger, self._follower.store
         book = ledger.rounds[draw.round]
         published = book.published[draw.worker].statement
+        if book.receipts[draw.worker].statement.environment != self._environment:
+            raise Undecided("the worker's environment class is not this auditor's")
         trace = Trace.from_bytes(store.get(BlobRef(published.trace_blob, published.trace_size)))
         checkpoint = self._follower.history.at(ledger, draw.round)
         params = checkpoint.params.tobytes()

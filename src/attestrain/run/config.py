@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from attestrain.corpus.config import CorpusConfig
 from attestrain.errors import UsageError
 from attestrain.record.fields import is_decimal
+from attestrain.record.spec import MAX_VOTES
 
 MAX_FILE = 1 << 20
 """Largest RUN.toml read: a page of settings, with room."""
@@ -106,7 +107,7 @@ class AuditSection(Section):
     """Replay: the fraction of every worker-round that is re-executed, by how many auditors of how many."""
 
     fraction: DecimalText = "0.25"
-    votes: int = Field(1, ge=1)
+    votes: int = Field(1, ge=1, le=MAX_VOTES)
     auditors: int = Field(1, ge=0, le=16)
 
 

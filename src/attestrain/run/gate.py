@@ -1,8 +1,8 @@
 """The gate: what a worker's statement must withstand, besides the rules of the transcript, before it is appended.
 
 A verifier later contradicts a whole run over one published worker-round that moved state between rounds or took the
-wrong batches. So the sequencer asks the verifier's own questions first: such work is refused, and its worker is absent
-from the round instead of spoiling it for everyone.
+wrong batches, or over one finding that misquotes what it is about. So the sequencer asks the verifier's own questions
+first: such work is refused, and whoever sent it is absent instead of spoiling the run for everyone.
 """
 
 from __future__ import annotations
@@ -10,22 +10,24 @@ from __future__ import annotations
 from attestrain.errors import FormatError
 from attestrain.record.blob import BlobRef
 from attestrain.record.digest import DIGEST_SIZE
-from attestrain.record.statements import Published, Receipt, Statement
+from attestrain.record.names import Worker
+from attestrain.record.statements import Finding, Published, Receipt, Statement
 from attestrain.record.trace import Trace
 from attestrain.rules.assignment import Assignment
 from attestrain.rules.beacon import draw_seed
 from attestrain.rules.draws import drawn_segments
-from attestrain.rules.ledger import Ledger
+from attestrain.rules.ledger import Ledger, RoundBook
 from attestrain.run.follower import History
 from attestrain.run.states import fetchable
 from attestrain.store.blobs import BlobStore
 from attestrain.verify.assignment import check_steps
 from attestrain.verify.continuity import check_chain, check_segments, receipts_of
 from attestrain.verify.receipts import check_trace
+from attestrain.verify.replays import check_quote
 
 
 class Gate:
-    """Checks receipts and publications.
+    """Checks receipts, publications and findings.
 
     Args:
         store: where workers put what they publish.
@@ -49,11 +51,19 @@ class Gate:
         match statement:
             case Receipt():
                 check_chain(ledger, statement)
+            case Finding():
+                check_quote(statement, self._published_trace(ledger.rounds[statement.round], statement.worker))
             case Published():
-                trace = Trace.from_bytes(self._store.get(BlobRef(statement.trace_blob, statement.trace_size)))
+                trace = self._read(statement)
                 check_trace(ledger.rounds[statement.round].receipts[statement.worker].statement, trace)
                 self._check_work(ledger, trace)
                 self._require_retrievable(ledger, trace)
+
+    def _read(self, published: Published) -> Trace:
+        return Trace.from_bytes(self._store.get(BlobRef(published.trace_blob, published.trace_size)))
+
+    def _published_trace(self, book: RoundBook, worker: Worker) -> Trace | None:
+        return self._read(book.published[worker].statement) if worker in book.published else None
 
     def _check_work(self, ledger: Ledger, trace: Trace) -> None:
         """Only what may move moved, and the batches are the assigned ones."""

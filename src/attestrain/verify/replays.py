@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from attestrain.record.names import Address
 from attestrain.record.statements import Finding
+from attestrain.record.trace import Trace
 from attestrain.rules.draws import draws, missing_findings
 from attestrain.rules.faults import faults, standing
 from attestrain.rules.ledger import Ledger
@@ -50,7 +51,8 @@ def check_findings(ledger: Ledger, works: Works) -> tuple[Replays, str]:
     due, missing, undrawn, outcomes = 0, list[str](), 0, {"exact": 0, "tolerance": 0, "fault": 0}
     for round_, book in ledger.rounds.items():
         for item in book.findings:
-            _check_quote(works, item.statement)
+            work = works.get((round_, item.statement.worker))
+            check_quote(item.statement, work.trace if work else None)
             outcomes[item.statement.outcome] += 1
         drawn = [draw for draw in draws(ledger, round_) if draw.worker in book.published]
         due += len(drawn)
@@ -66,12 +68,16 @@ def check_findings(ledger: Ledger, works: Works) -> tuple[Replays, str]:
     return replays, f"{due - len(missing)} of {due} draws answered: {found}"
 
 
-def _check_quote(works: Works, finding: Finding) -> None:
+def check_quote(finding: Finding, trace: Trace | None) -> None:
+    """A finding is about a published segment and quotes what the trace claims; the sequencer asks this too.
+
+    Raises:
+        Contradiction: it does not.
+    """
     name = f"the finding on round {finding.round} worker {finding.worker} segment {finding.segment}"
-    work = works.get((finding.round, finding.worker))
-    if work is None or finding.segment >= len(work.trace.segments):
+    if trace is None or finding.segment >= len(trace.segments):
         raise Contradiction(f"{name} is about work that was never published")
-    require(work.trace.result(finding.segment) == finding.claimed, f"{name} misquotes the trace")
+    require(trace.result(finding.segment) == finding.claimed, f"{name} misquotes the trace")
 
 
 def _disputed(ledger: Ledger) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attestrain.errors import FormatError
+from attestrain.record.canonical import check_nesting
 from attestrain.record.layout import Layout
 
 ALIGNMENT = 8
@@ -44,6 +45,7 @@ def read_safetensors(layout: Layout, data: bytes) -> npt.NDArray[np.float32]:
 
 def _places(layout: Layout, data: bytes) -> dict[str, int]:
     """Where each tensor's values begin, counted in values. Tensors lie one after the other in the header's order."""
+    check_nesting(data)
     try:
         names = json.loads(data.decode("ascii"))
     except (ValueError, RecursionError) as error:
