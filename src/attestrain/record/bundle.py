@@ -15,6 +15,7 @@ data/, states/                 optional: what replaying needs and verifying does
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -41,6 +42,8 @@ MAX_FILES = 1_000_000
 MAX_FILE = 1 << 40
 """Largest file in a bundle (1 TiB)."""
 MAX_PATH = 200
+MAX_FOLDERS = 8
+"""Deepest folder in a bundle: a transcript of a million tiles needs five."""
 MAX_MANIFEST = 256 << 20
 
 _PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
@@ -128,6 +131,10 @@ class Files(Protocol):
         """The whole file; raises FormatError if there is no such file."""
         ...
 
+    def digest(self, path: str) -> Digest:
+        """SHA-256 of the file, in bounded memory; raises FormatError if there is no such file."""
+        ...
+
 
 class MemoryFiles(dict[str, bytes]):
     """Files in memory."""
@@ -146,6 +153,10 @@ class MemoryFiles(dict[str, bytes]):
             raise FormatError(f"{path} is missing")
         return self[path]
 
+    def digest(self, path: str) -> Digest:
+        """SHA-256 of the file."""
+        return sha256(self.read(path))
+
 
 class FolderFiles:
     """Files in a folder. Symbolic links are refused: a bundle holds its own bytes."""
@@ -155,13 +166,21 @@ class FolderFiles:
         self._own_folders: set[Path] = set()
 
     def paths(self) -> Iterator[str]:
-        """Every regular file below the folder; FormatError at anything else."""
-        for parent, folders, names in os.walk(self._folder):
-            for name in [*folders, *names]:
-                path = Path(parent, name)
-                if path.is_symlink() or not (path.is_dir() or path.is_file()):
-                    raise FormatError(f"{str(path.relative_to(self._folder))!r} is not a plain file")
-            yield from (str(Path(parent, name).relative_to(self._folder)) for name in names)
+        """Every regular file below the folder; FormatError at anything else, or where there are too many."""
+        waiting, seen = [(self._folder, 0)], 0
+        while waiting:
+            folder, depth = waiting.pop()
+            for entry in os.scandir(folder):
+                seen += 1
+                name = os.path.relpath(entry.path, self._folder)
+                if entry.is_dir(follow_symlinks=False) and depth < MAX_FOLDERS:
+                    waiting.append((Path(entry.path), depth + 1))
+                elif entry.is_file(follow_symlinks=False):
+                    yield name
+                else:
+                    raise FormatError(f"{name[:MAX_PATH]!r} is not a plain file, or lies too deep")
+                if seen > 2 * MAX_FILES:
+                    raise FormatError(f"the folder holds more than {2 * MAX_FILES} files and folders")
 
     def _path(self, path: str) -> Path:
         full = self._folder / check_path(path)
@@ -183,6 +202,11 @@ class FolderFiles:
     def read(self, path: str) -> bytes:
         """The whole file."""
         return self._path(path).read_bytes()
+
+    def digest(self, path: str) -> Digest:
+        """SHA-256 of the file, read in pieces."""
+        with self._path(path).open("rb") as file:
+            return Digest(hashlib.file_digest(file, "sha256").digest())
 
 
 class Bundle:
@@ -217,8 +241,20 @@ class Bundle:
             raise FormatError(f"{path} is not the file that the manifest names")
         return data
 
+    def check(self, path: str) -> None:
+        """Hold one file against the manifest without keeping it.
+
+        Raises:
+            FormatError: as `read`.
+        """
+        entry = self.manifest.files.get(path)
+        if entry is None:
+            raise FormatError(f"{path} is not in the manifest")
+        if self.files.size(path) != entry.size or self.files.digest(path) != entry.digest:
+            raise FormatError(f"{path} is not the file that the manifest names")
+
 
 def make_manifest(run: RunId, files: Files) -> Manifest:
     """Manifest over ``files`` as they lie (the manifest itself excepted)."""
     paths = sorted(path for path in files.paths() if path != MANIFEST)
-    return Manifest(run, {path: FileEntry(files.size(path), sha256(files.read(path))) for path in paths})
+    return Manifest(run, {path: FileEntry(files.size(path), files.digest(path)) for path in paths})

@@ -211,6 +211,10 @@ def _admit_finding(ledger: Ledger, finding: Finding) -> None:
     _require(finding.outcome in OUTCOMES, DRAWS, f"{name} has an unknown outcome")
     same = (finding.outcome == "exact") == (finding.claimed == finding.observed)
     _require(same, DRAWS, f"{name} says {finding.outcome} but its digests say otherwise")
+    if finding.outcome == "tolerance":
+        inner = 0 < finding.segment < ledger.spec.schedule.segments - 1
+        other = book.receipts[finding.worker].statement.environment != finding.environment
+        _require(inner and other, DRAWS, f"{name} claims tolerance where only equality counts")
     join = ledger.registered("auditor", finding.auditor)
     known = join is not None and join.environment == finding.environment
     _require(known, KEYS, f"{name} comes from an environment its auditor did not register")

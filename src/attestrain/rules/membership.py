@@ -12,6 +12,13 @@ from attestrain.rules.faults import faults, standing
 from attestrain.rules.ledger import Ledger
 
 
+def timely(ledger: Ledger, round_: Round) -> set[Worker]:
+    """Workers that published before the aggregate (or by now, while it is not there yet); later ones close a gap."""
+    book = ledger.rounds[round_]
+    end = ledger.size if book.aggregated is None else book.aggregated.index
+    return {worker for worker, item in book.published.items() if item.index < end}
+
+
 def candidates(ledger: Ledger, round_: Round) -> list[Worker]:
     """Workers whose update is to be aggregated, before screening: committed in time, published, not at fault.
 
@@ -21,8 +28,7 @@ def candidates(ledger: Ledger, round_: Round) -> list[Worker]:
     book = ledger.rounds[round_]
     if book.closed is None:
         return []
-    end = ledger.size if book.aggregated is None else book.aggregated.index
-    published = {worker for worker, item in book.published.items() if item.index < end}
+    published = timely(ledger, round_)
     return [worker for worker in sorted(standing(ledger, round_)) if worker in published]
 
 

@@ -45,7 +45,7 @@ class EventLog:
     def emit(self, kind: str, /, **data: Any) -> None:
         """Record an event that happens now."""
         event = Event(kind, time.time(), data)
-        self._file.write(json.dumps({"time": round(event.time, 3), "kind": kind, **data}).encode("ascii") + b"\n")
+        self._file.write(json.dumps({**data, "time": round(event.time, 3), "kind": kind}).encode("ascii") + b"\n")
         self._latest[kind] = data
         self._watcher(event)
 

@@ -25,13 +25,16 @@ class Keyring:
         if not path.exists():
             write_atomic(path, secrets.token_hex(32).encode("ascii"), mode=0o600)
         self._passphrase = path.read_text("ascii")
+        self._open: dict[str, SigningKey] = {}
 
     def signing(self, name: str) -> SigningKey:
         """The secp256k1 key called ``name``."""
-        path = self._folder / f"{name}.json"
-        if not path.exists():
-            save_key(path, SigningKey.generate(), self._passphrase, light=True)
-        return load_key(path, self._passphrase)
+        if name not in self._open:
+            path = self._folder / f"{name}.json"
+            if not path.exists():
+                save_key(path, SigningKey.generate(), self._passphrase, light=True)
+            self._open[name] = load_key(path, self._passphrase)
+        return self._open[name]
 
     def note(self, origin: str) -> LogKey:
         """The Ed25519 key that signs the transcript's checkpoints under ``origin``."""

@@ -16,7 +16,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from attestrain.errors import RunFailed
+from attestrain.errors import FormatError, RunFailed
+from attestrain.record.canonical import check_nesting
 from attestrain.record.names import Worker
 from attestrain.run.events import EventLog
 from attestrain.run.exchange import Refusal
@@ -31,6 +32,10 @@ TICK = 0.25
 """Seconds between looks at the clock while waiting."""
 GRACE = 10.0
 """Seconds a process has to end by itself at the end of the run."""
+
+
+TOLD = {"worker": ("segment",), "auditor": ("finding", "unanswered"), "solo": ("solo",)}
+"""What each role may report; anything else would forge what watchers see of others."""
 
 
 @dataclass(slots=True)
@@ -102,9 +107,15 @@ class LocalNetwork:
         for ready in wait(list(by_connection), seconds):
             role = by_connection[ready]  # type: ignore[index]  # wait returns what it was given
             try:
-                self._handle(role, json.loads(role.connection.recv_bytes(MAX_MESSAGE)))  # type: ignore[union-attr]
+                data = role.connection.recv_bytes(MAX_MESSAGE)  # type: ignore[union-attr]
             except (EOFError, OSError):
                 self._gone(role)
+                continue
+            try:
+                check_nesting(data)
+                self._handle(role, json.loads(data))
+            except (ValueError, KeyError, TypeError, AttributeError, FormatError) as error:
+                self._reply(role, {"refused": f"malformed message: {error}"[:200]})
         self._answer_polls()
 
     def _handle(self, role: Role, message: dict[str, Any]) -> None:
@@ -119,7 +130,8 @@ class LocalNetwork:
             case "poll":
                 role.waiting_since = int(message["since"])
             case "tell":
-                self.events.emit(message["kind"], **message["data"])
+                if message["kind"] in TOLD.get(role.name, ()):
+                    self.events.emit(message["kind"], **message["data"])
 
     def _answer_polls(self) -> None:
         for role in self.roles:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from attestrain.corpus.dataset import Dataset
 from attestrain.record.digest import Digest
-from attestrain.record.names import Round, Text, Worker
+from attestrain.record.names import Address, Round, Text, Worker
 from attestrain.record.spec import RunSpec
 from attestrain.record.statements import Join, sign
 from attestrain.rules.ledger import Ledger
@@ -32,6 +32,16 @@ SOLO = "solo"
 """The process that trains alone for comparison, and its events."""
 SOLO_POINTS = 6
 """Points of the comparison curve: evaluating costs the others time."""
+
+
+def invited(config: RunConfig, keys: Keyring) -> dict[tuple[str, Worker], Address]:
+    """Who may take which slot of a run on this machine: the accounts whose keys it made."""
+    seats = {"worker": config.schedule.workers, "auditor": config.audit.auditors}
+    return {
+        (role, Worker(slot)): keys.signing(f"{role}-{slot}").address
+        for role, count in seats.items()
+        for slot in range(count)
+    }
 
 
 class Cast:

@@ -19,7 +19,7 @@ from attestrain.rules.beacon import commitment_root, round_beacon
 from attestrain.rules.draws import missing_findings
 from attestrain.rules.faults import faults, standing
 from attestrain.rules.ledger import Ledger
-from attestrain.rules.membership import members_root
+from attestrain.rules.membership import members_root, timely
 from attestrain.run.follower import History
 from attestrain.run.patience import Patience
 from attestrain.run.sequencer import Sequencer
@@ -55,6 +55,7 @@ class Conductor:
         self.network = network
         self.patience = Patience(deadline)
         self.silent: set[Worker] = set()
+        self.idle: set[Worker] = set()
 
     def play(self, round_: Round) -> Advance:
         """Play ``round_`` to its end, or to the end of what is missing of it."""
@@ -87,24 +88,31 @@ class Conductor:
         if book.closed is not None:
             return
         begin = time.monotonic()
-        done = self.network.wait(lambda: self.working(round_) <= book.receipts.keys(), self.patience.seconds)
+        if self.network.wait(lambda: self.working(round_) <= book.receipts.keys(), self.patience.seconds):
+            self.patience.note(time.monotonic() - begin)
+        self.idle = (self.idle | self.working(round_)) - book.receipts.keys()
         self.hear_audits(round_)
         if not standing(self.ledger, round_):
             raise RunFailed(f"no worker committed in round {round_}", hint="what they last said is in the run's logs")
-        if done:
-            self.patience.note(time.monotonic() - begin)
 
     def working(self, round_: Round) -> set[Worker]:
-        """Workers expected to commit: those that joined, are not at fault, not lost, and were not refused."""
-        absent = faults(self.ledger).keys() | self.network.lost("worker") | self.sequencer.refused[round_]
+        """Workers expected to commit: those that joined, are not at fault, lost or idle, and were not refused.
+
+        A worker that lets a deadline pass is idle until it commits again: it costs the others one deadline, not one a
+        round.
+        """
+        absent = faults(self.ledger).keys() | self.network.lost("worker") | self.sequencer.refused[round_] | self.idle
         return set(self.ledger.slots("worker")) - absent
 
     def hear_audits(self, before: Round) -> None:
         """Wait for the findings of the round before ``before``: a cheat must be out before the next list closes.
 
-        An auditor that lets a deadline pass is not waited for again. Its findings still count when they come, and
-        without them the verdict says that less was replayed than the policy asks for.
+        An auditor that lets a deadline pass is not waited for until it speaks again. Without its findings, or with late
+        ones, the verdict says that less was replayed than the policy asks for.
         """
+        if before > 0:
+            heard = self.ledger.rounds[Round(before - 1)].findings
+            self.silent -= {item.statement.auditor for item in heard}
         if not self.network.wait(lambda: not self.unheard(before), self.patience.seconds):
             self.silent |= self.unheard(before)
 
@@ -112,9 +120,8 @@ class Conductor:
         """Auditors that owe a finding on published work of the round before ``before`` and may still give it."""
         if before == 0:
             return set()
-        published = self.ledger.rounds[Round(before - 1)].published
         missing = missing_findings(self.ledger, Round(before - 1))
-        owing = {draw.auditor for draw in missing if draw.worker in published}
+        owing = {draw.auditor for draw in missing if draw.worker in timely(self.ledger, Round(before - 1))}
         return owing - self.silent - self.network.lost("auditor")
 
     def close(self, round_: Round) -> None:
@@ -131,6 +138,7 @@ class Conductor:
         if book.aggregated is None:
             expected = standing(self.ledger, round_).keys()
             self.network.wait(lambda: expected & self.working(round_) <= book.published.keys(), self.patience.seconds)
+            self.idle |= (expected & self.working(round_)) - book.published.keys()
 
     def aggregate(self, round_: Round) -> Advance:
         """4.6: from the members' updates to the next checkpoint, as everyone else computes it too."""

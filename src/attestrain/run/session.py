@@ -35,7 +35,7 @@ from attestrain.run.local import LocalNetwork
 from attestrain.run.narrator import Narrator
 from attestrain.run.pipe import STOPPING
 from attestrain.run.preparation import Prepared, prepare, reopen
-from attestrain.run.roles import Cast, solo_loss
+from attestrain.run.roles import Cast, invited, solo_loss
 from attestrain.run.round import Conductor
 from attestrain.run.sequencer import Sequencer
 from attestrain.store.atomic import write_atomic
@@ -175,7 +175,8 @@ class _Session:
         self.note_key = keys.note(f"{ORIGIN}/{self.spec.run_id.hex()[:16]}")
         self.store = BlobStore(run.store)
         self.history = History(self.spec, self.store)
-        gate = Gate(self.store, self.history, self.dataset.split("train").leaves)
+        leaves = self.dataset.split("train").leaves
+        gate = Gate(self.store, self.history, leaves, invited(config, keys), run.environments)
         self.sequencer = Sequencer(self.spec, log, keys.signing("sequencer"), gate)
         self.environment = self._describe_environment()
         self.network = LocalNetwork(self.sequencer, events, run.logs)

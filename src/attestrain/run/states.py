@@ -29,11 +29,6 @@ def needed(trace: Trace, segment: int) -> StateRefs:
     return {name: ref for name, ref in state.items() if segment != ADOPTED or name != "params"}
 
 
-def fetchable(store: BlobStore, trace: Trace, segment: int) -> bool:
-    """Whether the state before ``segment`` can be put together from the store and the checkpoint."""
-    return all(store.has(ref) for ref in needed(trace, segment).values())
-
-
 def upload(store: BlobStore, state: State, refs: StateRefs) -> None:
     """Put those components of a state into the store that ``refs`` names and that are not there yet."""
     for name, ref in refs.items():

@@ -135,8 +135,10 @@ def _replayed(evidence: Evidence) -> tuple[str, str]:
         return "claim 9 does not hold", ""
     if replays.missing:
         return f"{len(replays.missing)} of {replays.due} draws have no finding: {replays.missing[0]}", ""
+    if replays.late:
+        return f"{replays.late} findings came after the next commit list was closed", ""
     if replays.undrawn or not replays.due:
-        return f"nothing was drawn over {replays.undrawn or 'all'} worker-rounds", ""
+        return f"too few auditors drew over {replays.undrawn or 'all'} worker-rounds", ""
     if replays.insiders:
         return f"{replays.insiders[0]} stands behind a worker and an auditor", ""
     if replays.disputed:

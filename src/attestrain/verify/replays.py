@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from attestrain.record.names import Address
+from attestrain.record.names import Address, Round
 from attestrain.record.statements import Finding
 from attestrain.record.trace import Trace
 from attestrain.rules.draws import draws, missing_findings
 from attestrain.rules.faults import faults, standing
 from attestrain.rules.ledger import Ledger
+from attestrain.rules.membership import timely
 from attestrain.verify.checks import Contradiction, require
 from attestrain.verify.receipts import Works
 
@@ -26,7 +27,8 @@ class Replays:
     Attributes:
         due: draws over published work.
         missing: draws without a finding, each in words.
-        undrawn: published worker-rounds over which nothing was drawn, because no auditor had joined.
+        late: findings that came after the next commit list was closed, too late to keep a cheat out of it.
+        undrawn: published worker-rounds over which too little was drawn, because too few auditors had joined.
         outcomes: findings by outcome.
         insiders: accounts that stand behind an auditor and a worker.
         disputed: findings of a fault that have too few votes to decide.
@@ -34,6 +36,7 @@ class Replays:
 
     due: int
     missing: list[str]
+    late: int
     undrawn: int
     outcomes: dict[str, int]
     insiders: list[Address]
@@ -43,29 +46,37 @@ class Replays:
 def check_findings(ledger: Ledger, works: Works) -> tuple[Replays, str]:
     """Hold every finding against the trace it is about, and every draw against the findings.
 
-    Only published work can be replayed, so only draws over it are due: what was never published entered no aggregate.
+    Only work published in time entered an aggregate, so only draws over it are due, each before the next list closes.
 
     Raises:
         Contradiction: a finding misquotes its trace, or is about something never published.
     """
-    due, missing, undrawn, outcomes = 0, list[str](), 0, {"exact": 0, "tolerance": 0, "fault": 0}
+    due, late, undrawn, missing, outcomes = 0, 0, 0, list[str](), {"exact": 0, "tolerance": 0, "fault": 0}
     for round_, book in ledger.rounds.items():
         for item in book.findings:
             work = works.get((round_, item.statement.worker))
             check_quote(item.statement, work.trace if work else None)
             outcomes[item.statement.outcome] += 1
-        drawn = [draw for draw in draws(ledger, round_) if draw.worker in book.published]
+        end, published = _deadline(ledger, round_), timely(ledger, round_)
+        drawn = [draw for draw in draws(ledger, round_) if draw.worker in published]
         due += len(drawn)
-        published = [worker for worker in standing(ledger, round_) if worker in book.published]
-        undrawn += len(published) if not drawn and Fraction(ledger.spec.audit_fraction) else 0
+        late += sum(item.index >= end and item.statement.worker in published for item in book.findings)
+        if Fraction(ledger.spec.audit_fraction) and len(book.auditors) < ledger.spec.audit_votes:
+            undrawn += len(published & standing(ledger, round_).keys())
         missing += [
             f"round {round_} worker {draw.worker} segment {draw.segment} by auditor {draw.auditor}"
             for draw in missing_findings(ledger, round_)
-            if draw.worker in book.published
+            if draw.worker in published
         ]
-    replays = Replays(due, missing, undrawn, outcomes, _insiders(ledger), _disputed(ledger))
+    replays = Replays(due, missing, late, undrawn, outcomes, _insiders(ledger), _disputed(ledger))
     found = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
     return replays, f"{due - len(missing)} of {due} draws answered: {found}"
+
+
+def _deadline(ledger: Ledger, round_: Round) -> int:
+    """Index before which a finding about ``round_`` can still keep a cheat out of the next round."""
+    following = ledger.rounds.get(Round(round_ + 1))
+    return ledger.size if following is None or following.closed is None else following.closed.index
 
 
 def check_quote(finding: Finding, trace: Trace | None) -> None:

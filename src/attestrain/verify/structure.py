@@ -12,6 +12,7 @@ from attestrain.record.spec import RunSpec
 from attestrain.record.tiles import MAX_BUNDLE
 from attestrain.record.trace import MAX_TRACE
 from attestrain.verify.checks import Contradiction, Missing, require
+from attestrain.verify.safetensors import MAX_HEADER
 
 CURSOR_BYTES = 8
 """The cursor is a count of steps as an unsigned 64-bit integer."""
@@ -28,11 +29,18 @@ _LIMITS: tuple[tuple[re.Pattern[str], int], ...] = tuple(
         (r"traces/[0-9]{6}/[0-9]{4}\.json", MAX_TRACE),
         (r"updates/[0-9]{6}/[0-9]{4}\.bin", MAX_FILE),
         (r"data/(train|validation|test)\.(tokens|leaves)", MAX_FILE),
-        (r"data/(manifest|documents|tokenizer)\.json", MAX_FILE),
+        (r"data/documents\.json", MAX_FILE),
+        (r"data/(manifest|tokenizer)\.json", MAX_DOCUMENT),
         (r"states/[0-9a-f]{64}\.bin", MAX_FILE),
     )
 )
 """Every place a file of a bundle can have, with the most bytes it may hold."""
+
+
+MAX_UPDATE_BYTES = 8
+"""Most bytes of an update per parameter: the dense codec takes four."""
+UPDATE_ROOM = 1 << 16
+"""And as many for its header and scales."""
 
 
 def open_manifest(files: Files) -> tuple[Bundle, str]:
@@ -64,7 +72,7 @@ def check_files(bundle: Bundle) -> tuple[None, str]:
     strays = sorted(found - listed.keys() - {MANIFEST})
     require(not strays, f"{strays[:1]} is not in the manifest")
     for path in sorted(listed.keys() & found):
-        bundle.read(path)
+        bundle.check(path)
     if absent := sorted(listed.keys() - found):
         raise Missing(f"{absent[0]} is missing ({len(absent)} files in all)")
     return None, f"{sum(entry.size for entry in listed.values())} bytes"
@@ -82,6 +90,7 @@ def read_spec(bundle: Bundle) -> tuple[RunSpec, str]:
     require(sha256(data) == spec.run_id, "the spec does not read back to its own bytes")
     require(bundle.manifest.run == spec.run_id, f"the manifest is of run {bundle.manifest.run.hex()}, not of this spec")
     _check_state(spec)
+    _check_sizes(bundle, spec)
     return spec, f"run {spec.run_id.hex()}"
 
 
@@ -103,6 +112,19 @@ def _present(files: Files, path: str) -> bool:
     except FormatError:
         return False
     return True
+
+
+def _check_sizes(bundle: Bundle, spec: RunSpec) -> None:
+    """No file is larger than this run can need, so that reading one whole later costs no more than the run is worth."""
+    parameters = spec.layout.parameters
+    most = {
+        "updates": MAX_UPDATE_BYTES * parameters + UPDATE_ROOM,
+        "states": max(spec.state.values()),
+        "model": 4 * parameters + MAX_HEADER,
+    }
+    for path, entry in bundle.manifest.files.items():
+        limit = most.get(path.partition("/")[0], entry.size)
+        require(entry.size <= limit, f"{path} has {entry.size} bytes, more than {limit}")
 
 
 def _check_state(spec: RunSpec) -> None:
