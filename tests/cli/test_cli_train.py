@@ -6,13 +6,16 @@ import json
 import signal
 import subprocess
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 
+from attestrain.cli import running
 from attestrain.cli.demo import shortfalls
+from attestrain.cli.live import View
 from attestrain.errors import ExitCode
 from attestrain.report.reference import load_reference
 from attestrain.report.story import Caught, Story
@@ -93,6 +96,14 @@ def test_a_finished_folder_is_not_trained_again(call: Call, trained: tuple[Path,
     assert "--resume" in result.err
 
 
+def test_a_resumed_view_knows_what_went_before(trained: tuple[Path, Result]) -> None:
+    seen: list[View] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "following", lambda quiet: nullcontext(seen.append(View()) or seen[-1]))
+        finished = running.resume_run(trained[0], quiet=True)
+    assert seen[0].story == finished.story
+
+
 def test_a_fraction_out_of_range(call: Call, trained: tuple[Path, Result]) -> None:
     assert call("replay", trained[0] / "bundle", "--fraction", "2").code == ExitCode.USAGE
 
@@ -126,6 +137,7 @@ def test_init_writes_what_train_reads_and_overwrites_nothing(call: Call, tmp_pat
     assert again.code == ExitCode.USAGE
     assert again.err.startswith(f"attestrain: {path} exists\nhint: ")
     assert call("init", "-").out == path.read_text()
+    assert call("init", "-", "--json").code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize("override", ["schedule.rounds=0", "schedule.rouns=3", "rounds=3", "run.name=../x"])

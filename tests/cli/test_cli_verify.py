@@ -71,6 +71,15 @@ def test_tamper_refuses(call: Call, honest: Honest, arguments: tuple[str, ...], 
     assert message in result.err
 
 
+def test_tamper_leaves_the_bundle_as_it_is(call: Call, honest: Honest) -> None:
+    inside = honest.bundle / "lies" / "one"
+    result = call("tamper", honest.bundle, "--lie", "poison-model", "--out", inside)
+    assert result.code == ExitCode.USAGE
+    assert "lies inside the bundle" in result.err
+    assert "hint: give a folder outside of it" in result.err
+    assert not inside.parent.exists()
+
+
 @pytest.mark.parametrize("text", ["", "format = 1", "[pins", "\udcff"])
 def test_bad_policies_are_usage_errors(call: Call, honest: Honest, tmp_path: Path, text: str) -> None:
     policy = tmp_path / "policy.toml"

@@ -11,6 +11,7 @@ from attestrain.record.spec import RunSpec
 from attestrain.run.folder import RunFolder
 from attestrain.run.preparation import prepare
 from attestrain.run.session import resume, train
+from attestrain.verify.policy import Policy
 from tests.faults.chaos import Running, entries, tiny_config
 
 CONFIG = tiny_config(schedule={"rounds": 2}, audit={"auditors": 0})
@@ -79,3 +80,27 @@ def test_a_preparation_that_was_cut_short_is_taken_up_or_refused_by_name(tmp_pat
     with pytest.raises(UsageError, match="holds another dataset") as refusal:
         prepare(other, folder)
     assert "remove this one" in str(refusal.value.hint)
+
+
+def test_a_folder_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(UsageError, match="cannot use run folder") as refusal:
+            train(CONFIG, folder, on_event=lambda event: None)
+        assert refusal.value.hint == "choose another with --folder"
+
+
+def test_a_model_beyond_all_memory_is_refused_and_nothing_of_it_left(tmp_path: Path) -> None:
+    config = tiny_config(task={"config": {"width": 16, "layers": 1, "heads": 2, "hidden": 1 << 46}})
+    (tmp_path / "mine").mkdir()
+    for folder in (tmp_path / "run", tmp_path / "mine"):
+        with pytest.raises(UsageError, match="the model cannot be built"):
+            train(config, folder, on_event=lambda event: None)
+    assert not (tmp_path / "run").exists()
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_a_run_that_nobody_replays_asks_for_no_replay(tmp_path: Path) -> None:
+    train(CONFIG, tmp_path / "run", on_event=lambda event: None)
+    policy = Policy.from_toml((tmp_path / "run" / "policy.toml").read_text())
+    assert policy.guarantees == ("signed", "continuous", "assigned", "aggregated")

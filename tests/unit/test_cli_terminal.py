@@ -59,7 +59,7 @@ def test_the_line_view_tells_rounds_and_faults(capsys: pytest.CaptureFixture[str
         ):
             view.on_event(line)  # type: ignore[arg-type]
     told = capsys.readouterr().err
-    assert "round 1/2  validation loss 2.5000" in told
+    assert "round 0 done, 1 of 2  validation loss 2.5000" in told
     assert "100x less than AllReduce" in told
     assert "worker 1 caught in round 0, segment 2: step 6: loss" in told
 

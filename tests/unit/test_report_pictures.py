@@ -55,6 +55,13 @@ def make_events(rounds: int = 4, workers: int = 3, *, cheat: int | None = 2) -> 
     return lines
 
 
+def test_a_pause_takes_no_time() -> None:
+    lines = make_events()
+    later = [Line(line.kind, line.time + 3600.0, line.data) for line in lines]
+    went_on = tell_story([*lines[:9], *later])
+    assert went_on.seconds == pytest.approx(tell_story(lines).seconds + (lines[8].time - lines[0].time))
+
+
 def test_the_story_adds_up() -> None:
     story = tell_story(make_events())
     assert story.finished

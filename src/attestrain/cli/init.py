@@ -26,14 +26,15 @@ def run(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a commented RUN.toml: the demo's settings, ready to be changed."""
+    """Write a commented RUN.toml: four honest workers and an auditor, ready to be changed."""
     from attestrain.cli.extras import require_train
 
+    if json and str(path) == "-":
+        raise UsageError("init - writes TOML to standard output, not JSON", hint="leave out --json, or name a file")
     require_train()
-    from attestrain.run.config import demo_config
-    from attestrain.run.config_text import config_toml
+    from attestrain.run.config_text import starting_toml
 
-    text = config_toml(demo_config(quick=False))
+    text = starting_toml()
     if str(path) == "-":
         print(text, end="")
         return

@@ -68,12 +68,14 @@ def tamper(bundle: Path, name: str, out: Path) -> Lie:
     """Copy the bundle in ``bundle`` to the new folder ``out``, with the lie called ``name`` in it.
 
     Raises:
-        UsageError: as `tell`, or ``out`` exists, or ``bundle`` is not a bundle.
+        UsageError: as `tell`, or ``out`` exists or lies inside ``bundle``, or ``bundle`` is not a bundle.
     """
     if out.exists():
         raise UsageError(f"{out} exists already", hint="give a folder that does not exist yet")
     if not (bundle / MANIFEST).is_file():
         raise UsageError(f"{bundle} is not a bundle", hint="give the folder that holds manifest.json")
+    if out.resolve().is_relative_to(bundle.resolve()):
+        raise UsageError(f"{out} lies inside the bundle", hint="give a folder outside of it")
     folder = FolderFiles(bundle)
     told = tell(MemoryFiles({path: folder.read(path) for path in folder.paths()}), name)
     for path, data in told.items():

@@ -54,7 +54,15 @@ def train_run(config: RunConfig, folder: Path, *, quiet: bool) -> Finished:
 
 def resume_run(folder: Path, *, quiet: bool) -> Finished:
     """Go on with the run in ``folder``, showing it; errors as `train_run`."""
-    return _run(folder, lambda view: resume(folder, on_event=view.on_event), quiet=quiet)
+
+    def work(view: View) -> Outcome:
+        # Whatever is wrong with the folder is for `resume` to say.
+        with suppress(AttestrainError):
+            for line in read_events(folder / FILE):
+                view.story.tell(line)
+        return resume(folder, on_event=view.on_event)
+
+    return _run(folder, work, quiet=quiet)
 
 
 def _run(folder: Path, work: Callable[[View], Outcome], *, quiet: bool) -> Finished:

@@ -16,6 +16,7 @@ data/, states/                 optional: what replaying needs and verifying does
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -170,8 +171,12 @@ class FolderFiles:
         waiting, seen = [(self._folder, 0)], 0
         while waiting:
             folder, depth = waiting.pop()
-            for entry in os.scandir(folder):
-                seen += 1
+            with os.scandir(folder) as scan:
+                entries = list(itertools.islice(scan, 2 * MAX_FILES + 1 - seen))
+            seen += len(entries)
+            if seen > 2 * MAX_FILES:
+                raise FormatError(f"the folder holds more than {2 * MAX_FILES} files and folders")
+            for entry in entries:
                 name = os.path.relpath(entry.path, self._folder)
                 if entry.is_dir(follow_symlinks=False) and depth < MAX_FOLDERS:
                     waiting.append((Path(entry.path), depth + 1))
@@ -179,8 +184,6 @@ class FolderFiles:
                     yield name
                 else:
                     raise FormatError(f"{name[:MAX_PATH]!r} is not a plain file, or lies too deep")
-                if seen > 2 * MAX_FILES:
-                    raise FormatError(f"the folder holds more than {2 * MAX_FILES} files and folders")
 
     def _path(self, path: str) -> Path:
         full = self._folder / check_path(path)

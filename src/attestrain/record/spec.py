@@ -27,6 +27,8 @@ MAX_SEQUENCE = 1 << 24
 MAX_TOTAL_STEPS = 1_000_000
 """Most steps of a run: the learning-rate table has eight characters for each."""
 MAX_SETTINGS = 64
+UPDATE_ROOM = 1 << 16
+"""Bytes of an update beside its values: header and, for tiny tensors, scales."""
 MAX_COMPONENTS = 64
 MAX_COMPONENT_NAME = 64
 """Longest name of a state's component: "opt." and a word, with room."""
@@ -164,6 +166,11 @@ class RunSpec:
     def run_id(self) -> RunId:
         """Name of the run: SHA-256 of the canonical bytes."""
         return _run_id(self)
+
+    @property
+    def most_update(self) -> int:
+        """Most bytes an update of this run can have: twice what the plainest codec takes, and room for a header."""
+        return 8 * self.layout.parameters + UPDATE_ROOM
 
     @classmethod
     def from_bytes(cls, data: bytes) -> RunSpec:

@@ -65,6 +65,8 @@ class Story:
     """Per round, the workers that were left out and why."""
     started: float | None = None
     latest: float = 0.0
+    paused: float = 0.0
+    """Seconds between a stop and the start that went on from it."""
     tokens: int = 0
     round: int = 0
     phase: str = "starting"
@@ -74,6 +76,8 @@ class Story:
 
     def tell(self, line: Line) -> None:
         """Take one more event. Kinds this version does not know are passed over: they change nothing shown here."""
+        if line.kind == "start" and self.started is not None:
+            self.paused += max(0.0, line.time - self.latest)
         self.latest = max(self.latest, line.time)
         handler = _HANDLERS.get(line.kind)
         if handler is not None:
@@ -97,8 +101,8 @@ class Story:
 
     @property
     def seconds(self) -> float:
-        """Time the run has taken so far."""
-        return 0.0 if self.started is None else self.latest - self.started
+        """Time the run has taken so far, pauses left out."""
+        return 0.0 if self.started is None else self.latest - self.started - self.paused
 
     @property
     def audits(self) -> tuple[int, int]:

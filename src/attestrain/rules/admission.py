@@ -167,6 +167,10 @@ def _admit_receipt(ledger: Ledger, receipt: Receipt) -> None:
     _require(book.closed is None, RECEIPTS, f"{name} comes after the close")
     _require(receipt.worker not in book.receipts, RECEIPTS, f"{name} fills a slot twice")
     _require(receipt.base == book.opened.statement.base, RECEIPTS, f"{name} builds on another checkpoint")
+    most = ledger.spec.most_update
+    _require(
+        receipt.update_size <= most, RECEIPTS, f"{name} has an update of {receipt.update_size} bytes, beyond {most}"
+    )
     tokens = ledger.spec.schedule.round_tokens
     _require(receipt.tokens == tokens, RECEIPTS, f"{name} counts {receipt.tokens} tokens, not {tokens}")
     join = ledger.registered("worker", receipt.worker)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from difflib import get_close_matches
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from attestrain.corpus.config import CorpusConfig
 from attestrain.errors import UsageError
 from attestrain.record.fields import is_decimal
-from attestrain.record.spec import MAX_VOTES
+from attestrain.record.spec import MAX_BATCH, MAX_ROUNDS, MAX_STEPS, MAX_TOTAL_STEPS, MAX_VOTES
 
 MAX_FILE = 1 << 20
 """Largest RUN.toml read: a page of settings, with room."""
@@ -38,7 +40,19 @@ def decimal_text(value: object) -> str:
     return text
 
 
+def _within(low: int, high: int) -> AfterValidator:
+    def check(text: str) -> str:
+        if not low <= Fraction(text) <= high:
+            raise ValueError(f"{text} is not a number from {low} to {high}")
+        return text
+
+    return AfterValidator(check)
+
+
 DecimalText = Annotated[str, BeforeValidator(decimal_text)]
+Share = Annotated[DecimalText, _within(0, 1)]
+Rate = Annotated[DecimalText, _within(0, 10)]
+Factor = Annotated[DecimalText, _within(0, 1_000_000)]
 
 
 class Section(BaseModel):
@@ -64,10 +78,10 @@ class TaskSection(Section):
 class ScheduleSection(Section):
     """Shape of the run in time. ``batch`` counts sequences per step and worker."""
 
-    rounds: int = Field(30, ge=1)
-    steps: int = Field(20, ge=1)
-    segment_steps: int = Field(10, ge=1)
-    batch: int = Field(4, ge=1)
+    rounds: int = Field(30, ge=1, le=MAX_ROUNDS)
+    steps: int = Field(20, ge=1, le=MAX_STEPS)
+    segment_steps: int = Field(10, ge=1, le=MAX_STEPS)
+    batch: int = Field(4, ge=1, le=MAX_BATCH)
     workers: int = Field(4, ge=1, le=64, description="worker processes on this machine")
 
 
@@ -75,9 +89,9 @@ class InnerSection(Section):
     """Inner optimizer, its peak rate, and the warm-up and cosine decay around it."""
 
     name: Literal["muon", "adamw", "sgd"] = "muon"
-    rate: DecimalText = "0.04"
+    rate: Rate = "0.04"
     warmup: int = Field(30, ge=0, description="steps of linear warm-up")
-    final: DecimalText = "0.1"
+    final: Share = "0.1"
     settings: dict[str, DecimalText] = {}
 
 
@@ -85,28 +99,28 @@ class CodecSection(Section):
     """How pseudo-gradients are compressed."""
 
     name: Literal["ternary", "two-bit", "dense"] = "ternary"
-    block: int = Field(1024, ge=16)
-    feedback: DecimalText = "1"
+    block: int = Field(1024, ge=16, le=1 << 20)
+    feedback: Share = "1"
 
 
 class OuterSection(Section):
     """Outer optimizer."""
 
     name: Literal["nesterov", "sgd"] = "nesterov"
-    rate: DecimalText = "0.8"
-    momentum: DecimalText = "0.5"
+    rate: Rate = "0.8"
+    momentum: Share = "0.5"
 
 
 class ScreenSection(Section):
     """Screening: updates beyond ``norm_clip`` times the median norm are scaled down; 0 turns it off."""
 
-    norm_clip: DecimalText = "3"
+    norm_clip: Factor = "3"
 
 
 class AuditSection(Section):
     """Replay: the fraction of every worker-round that is re-executed, by how many auditors of how many."""
 
-    fraction: DecimalText = "0.25"
+    fraction: Share = "0.25"
     votes: int = Field(1, ge=1, le=MAX_VOTES)
     auditors: int = Field(1, ge=0, le=16)
 
@@ -154,7 +168,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         with path.open("rb") as file:
             data = file.read(MAX_FILE + 1)
     except OSError as error:
-        hint = "make one with: attestrain init"
+        hint = "make one with: attestrain init" if isinstance(error, FileNotFoundError) else None
         raise UsageError(f"cannot read {path}: {error.strerror}", hint=hint) from error
     if len(data) > MAX_FILE:
         raise UsageError(f"{path} is larger than {MAX_FILE} bytes")
@@ -176,21 +190,48 @@ def make_config(settings: dict[str, Any], where: str) -> RunConfig:
     try:
         config = RunConfig.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{where}: {place}: {first['msg']}", hint="attestrain init shows every setting") from error
+        raise _wrong_setting(error, where) from error
     slots = [cheat.worker for cheat in config.cheat]
     if any(slot >= config.schedule.workers for slot in slots) or len(set(slots)) != len(slots):
-        raise UsageError(f"{where}: cheat.worker names a worker that does not exist, or one twice")
+        hint = "remove the [[cheat]] section, or raise schedule.workers"
+        raise UsageError(f"{where}: cheat.worker names a worker that does not exist, or one twice", hint=hint)
     if config.audit.auditors > config.schedule.workers or 0 < config.audit.auditors < config.audit.votes:
         raise UsageError(f"{where}: audit.auditors is between audit.votes and schedule.workers, or 0 for none")
+    steps, warmup = config.schedule.rounds * config.schedule.steps, config.inner.warmup
+    if steps > MAX_TOTAL_STEPS:
+        hint = "lower schedule.rounds or schedule.steps"
+        raise UsageError(f"{where}: schedule: {steps} steps in all are more than {MAX_TOTAL_STEPS}", hint=hint)
+    if warmup > steps:
+        hint = "lower inner.warmup, or raise schedule.rounds or schedule.steps"
+        raise UsageError(f"{where}: inner.warmup: {warmup} steps are more than the run's {steps}", hint=hint)
     return config
+
+
+def _wrong_setting(error: ValidationError, where: str) -> UsageError:
+    """What is wrong with the first wrong setting, in words; the hint names one that is spelled alike."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    hint = "attestrain init shows every setting"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "no such setting"
+        if alike := get_close_matches(place[-1], _settings(place[:-1]), 1):
+            hint = f"did you mean {'.'.join([*place[:-1], *alike])}?"
+    return UsageError(f"{where}: {'.'.join(place)}: {message}", hint=hint)
+
+
+def _settings(section: Sequence[str]) -> list[str]:
+    """Names of the settings in a section, of the sections themselves without one."""
+    if not section:
+        return list(RunConfig.model_fields)
+    kind = CheatSection if section[0] == "cheat" else RunConfig.model_fields[section[0]].annotation
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
 
 
 def _override(settings: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     *sections, name = key.strip().split(".")
-    if not equals or not sections:
+    if not equals or (not sections and name not in RunConfig.model_fields):
         hint = "for example --set schedule.rounds=10"
         raise UsageError(f"override {override!r} is not of the form section.key=value", hint=hint)
     target = settings

@@ -12,6 +12,21 @@ from attestrain.run.config import RunConfig
 WIDTH = 36
 """Column at which comments begin."""
 
+_CHEAT = """
+# A worker that cheats, to see it caught: it lies in one way from a round on, and replay is what finds it. Kinds:
+# skip-steps, wrong-data, doctor-optimizer, doctor-feedback, poison (inside a round),
+# carry-optimizer, carry-feedback (between rounds).
+# [[cheat]]
+# worker = 3
+# kind = "skip-steps"
+# from_round = 3
+"""
+
+
+def starting_toml() -> str:
+    """RUN.toml to start a run of one's own from: every setting at its default, and how a cheat would be put aboard."""
+    return config_toml(RunConfig()) + _CHEAT
+
 
 def config_toml(config: RunConfig) -> str:
     """RUN.toml that `load_config` reads back to ``config``."""

@@ -79,7 +79,12 @@ def _make_spec(config: RunConfig, dataset: Dataset, task: Task) -> RunSpec:
     manifest = dataset.manifest
     own = {"vocab": manifest.tokenizer.vocab, "context": manifest.sequence_tokens}
     task_config = check_config({**own, **config.task.config})
-    layout = layout_of(task, task.build_model(task_config))
+    try:
+        model = task.build_model(task_config)
+    except (RuntimeError, MemoryError) as error:
+        reason = str(error).partition("\n")[0] or "out of memory"
+        raise UsageError(f"the model cannot be built: {reason}", hint="lower the sizes in task.config") from error
+    layout = layout_of(task, model)
     schedule = Schedule(
         rounds=config.schedule.rounds,
         steps=config.schedule.steps,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import FrameType
 
@@ -44,7 +46,7 @@ from attestrain.store.log import DurableLog
 from attestrain.train.engine import Engine
 from attestrain.train.environment import environment, environment_digest
 from attestrain.update.checkpoint import Checkpoint
-from attestrain.verify.policy import Pins, Policy
+from attestrain.verify.policy import CHECKED, Pins, Policy
 
 ORIGIN = "attestrain.dev/local"
 """Origin of a local run's log; the run's id follows it."""
@@ -90,15 +92,35 @@ def train(config: RunConfig, folder: Path, *, on_event: Watcher) -> Outcome:
         RunFailed: training could not go on.
     """
     run = RunFolder(folder)
-    run.path.mkdir(parents=True, exist_ok=True)
+    created = _make(folder)
     with _held(run):
         if run.config.exists():
             hint = f"continue it with: attestrain train --resume {folder}"
             raise UsageError(f"{folder} holds a run already", hint=hint)
-        prepared = prepare(config, run)
+        try:
+            prepared = prepare(config, run)
+        except BaseException:
+            if created:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
         # From here on there is a run, which `resume` goes on with.
         write_atomic(run.config, config_toml(config).encode("utf-8"))
         return _conduct(config, run, prepared, on_event)
+
+
+def _make(folder: Path) -> bool:
+    """Make ``folder`` unless it is there; whether it was made."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    return True
+
+
+def _unusable(folder: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot use run folder {folder}: {error.strerror}", hint="choose another with --folder")
 
 
 def resume(folder: Path, *, on_event: Watcher) -> Outcome:
@@ -125,7 +147,10 @@ def _conduct(config: RunConfig, run: RunFolder, prepared: Prepared, on_event: Wa
 @contextmanager
 def _held(run: RunFolder) -> Iterator[None]:
     """Hold the run folder, so that nobody else conducts this run; turn SIGINT and SIGTERM into a clean stop."""
-    handle = os.open(run.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        handle = os.open(run.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(run.path, error) from error
     handlers = {}
     try:
         _lock(run, handle)
@@ -245,7 +270,14 @@ class _Session:
             self.sequencer.state(LogOpen(self.spec.run_id, key.address, Text(verifier.name), Digest(verifier.public)))
         auditors = [self.keys.signing(f"auditor-{slot}").address for slot in range(self.config.audit.auditors)]
         pins = Pins(run=self.spec.run_id, transcript_key=self.note_key.verifier, auditors=tuple(auditors))
-        policy = Policy(pins=pins, replayed_fraction=self.spec.audit_fraction, allow_simulated=SIMULATED)
+        # What nobody was asked to replay is not asked for.
+        audited = auditors and Fraction(self.spec.audit_fraction)
+        policy = Policy(
+            pins=pins,
+            guarantees=tuple(name for name in CHECKED if audited or name != "replayed"),
+            replayed_fraction=self.spec.audit_fraction,
+            allow_simulated=SIMULATED,
+        )
         write_atomic(self.run.policy, policy.to_toml().encode("utf-8"))
 
     def _play_rounds(self, evaluate: Evaluator) -> Checkpoint:

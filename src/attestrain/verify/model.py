@@ -7,11 +7,12 @@ import numpy as np
 from attestrain.record.blob import blob_ref
 from attestrain.record.bundle import DATASET, LEAVES, MODEL, Bundle
 from attestrain.record.dataset import DatasetManifest, leaves_root
-from attestrain.record.digest import DIGEST_SIZE, sha256
+from attestrain.record.digest import DIGEST_SIZE, Digest, sha256
+from attestrain.record.spec import RunSpec
 from attestrain.rules.ledger import Ledger
 from attestrain.verify.aggregation import History
 from attestrain.verify.checks import Missing, require
-from attestrain.verify.safetensors import read_safetensors
+from attestrain.verify.safetensors import MAX_HEADER, read_safetensors
 from attestrain.verify.structure import read
 
 
@@ -27,25 +28,25 @@ def check_model(bundle: Bundle, ledger: Ledger, history: History, pinned: Digest
     digest = history.last.record.digest
     require(ledger.run_close.checkpoint == digest, "the run closes on a checkpoint that is not its last")
     require(pinned in (None, digest), f"the last checkpoint is {digest.hex()}, not the pinned one")
-    values = read_safetensors(ledger.spec.layout, read(bundle, MODEL))
+    values = read_safetensors(ledger.spec.layout, read(bundle, MODEL, 4 * ledger.spec.layout.parameters + MAX_HEADER))
     same = np.array_equal(values.view("<u4"), history.last.params.astype("<f4").view("<u4"))
     require(same, "the delivered model is not the last checkpoint")
     return None, f"{values.size} parameters, checkpoint {digest.hex()}"
 
 
-def check_extras(bundle: Bundle, dataset: DatasetManifest) -> tuple[None, str]:
+def check_extras(bundle: Bundle, dataset: DatasetManifest, spec: RunSpec) -> tuple[None, str]:
     """Data and states, which replaying needs, are what their names say (claim 0).
 
     Raises:
         Contradiction, FormatError: one is not.
     """
-    count = 0
+    count, most = 0, max(spec.state.values())
     for path in sorted(bundle.manifest.files):
         folder, _, name = path.partition("/")
         if folder == "data":
             require(_is_of(dataset, bundle, name), f"{path} is not a file of the dataset")
         elif folder == "states":
-            root = blob_ref(read(bundle, path)).root.hex()
+            root = blob_ref(read(bundle, path, most)).root.hex()
             require(name == f"{root}.bin", f"{path} does not have the root that it is called by")
         count += folder in ("data", "states")
     return None, f"{count} files of data and states"

@@ -100,6 +100,6 @@ def read_update(bundle: Bundle, receipt: Receipt) -> bytes:
         Contradiction, FormatError: it is not the committed one.
     """
     path = update_path(receipt.round, receipt.worker)
-    data = read(bundle, path)
+    data = read(bundle, path, receipt.update_size)
     require(blob_ref(data) == BlobRef(receipt.update_root, receipt.update_size), f"{path} is not the committed update")
     return data

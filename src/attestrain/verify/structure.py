@@ -12,7 +12,6 @@ from attestrain.record.spec import RunSpec
 from attestrain.record.tiles import MAX_BUNDLE
 from attestrain.record.trace import MAX_TRACE
 from attestrain.verify.checks import Contradiction, Missing, require
-from attestrain.verify.safetensors import MAX_HEADER
 
 CURSOR_BYTES = 8
 """The cursor is a count of steps as an unsigned 64-bit integer."""
@@ -35,12 +34,6 @@ _LIMITS: tuple[tuple[re.Pattern[str], int], ...] = tuple(
     )
 )
 """Every place a file of a bundle can have, with the most bytes it may hold."""
-
-
-MAX_UPDATE_BYTES = 8
-"""Most bytes of an update per parameter: the dense codec takes four."""
-UPDATE_ROOM = 1 << 16
-"""And as many for its header and scales."""
 
 
 def open_manifest(files: Files) -> tuple[Bundle, str]:
@@ -90,19 +83,25 @@ def read_spec(bundle: Bundle) -> tuple[RunSpec, str]:
     require(sha256(data) == spec.run_id, "the spec does not read back to its own bytes")
     require(bundle.manifest.run == spec.run_id, f"the manifest is of run {bundle.manifest.run.hex()}, not of this spec")
     _check_state(spec)
-    _check_sizes(bundle, spec)
     return spec, f"run {spec.run_id.hex()}"
 
 
-def read(bundle: Bundle, path: str) -> bytes:
+def read(bundle: Bundle, path: str, most: int | None = None) -> bytes:
     """A file that a claim needs.
+
+    Args:
+        bundle: the bundle.
+        path: the file.
+        most: bytes that it can have at most, where the run says so: a larger one is not even read.
 
     Raises:
         Missing: it is not in the bundle.
-        FormatError: it is not what the manifest says.
+        Contradiction, FormatError: it is larger, or not what the manifest says.
     """
     if path not in bundle or not _present(bundle.files, path):
         raise Missing(f"{path} is missing")
+    size = bundle.manifest.files[path].size
+    require(most is None or size <= most, f"{path} has {size} bytes, more than {most}")
     return bundle.read(path)
 
 
@@ -112,19 +111,6 @@ def _present(files: Files, path: str) -> bool:
     except FormatError:
         return False
     return True
-
-
-def _check_sizes(bundle: Bundle, spec: RunSpec) -> None:
-    """No file is larger than this run can need, so that reading one whole later costs no more than the run is worth."""
-    parameters = spec.layout.parameters
-    most = {
-        "updates": MAX_UPDATE_BYTES * parameters + UPDATE_ROOM,
-        "states": max(spec.state.values()),
-        "model": 4 * parameters + MAX_HEADER,
-    }
-    for path, entry in bundle.manifest.files.items():
-        limit = most.get(path.partition("/")[0], entry.size)
-        require(entry.size <= limit, f"{path} has {entry.size} bytes, more than {limit}")
 
 
 def _check_state(spec: RunSpec) -> None:

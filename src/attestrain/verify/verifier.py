@@ -105,7 +105,7 @@ def _hear_work(docket: Docket, bundle: Bundle, ledger: Ledger, pins: Pins) -> Ev
     if dataset is not None:
         manifest, leaves = dataset
         docket.hear(6, "batches and rates", lambda: assignment.check_assignment(ledger, works, leaves))
-        docket.hear(0, "data and states", lambda: model.check_extras(bundle, manifest))
+        docket.hear(0, "data and states", lambda: model.check_extras(bundle, manifest, ledger.spec))
 
     # (7) availability
     docket.skip(7, "availability", "this run has no keepers")
