@@ -118,7 +118,7 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(tmp_path: Path) -> None:
         told = []
         for line in process.stderr:
             told.append(line)
-            if line.startswith("round 1/"):
+            if line.startswith("round 0 done"):
                 process.send_signal(signal.SIGINT)
         assert process.wait(60) == ExitCode.INTERRUPTED, told
     assert told[-1].startswith("hint: ")
