@@ -7,6 +7,7 @@ goes on where it stopped. The conductor does nothing that others could not check
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -24,6 +25,9 @@ from attestrain.run.follower import History
 from attestrain.run.patience import Patience
 from attestrain.run.sequencer import Sequencer
 from attestrain.update.checkpoint import Advance
+
+MISSES = 3
+"""Deadlines in a row after which a worker is not waited for."""
 
 
 class Network(Protocol):
@@ -55,7 +59,7 @@ class Conductor:
         self.network = network
         self.patience = Patience(deadline)
         self.silent: set[Worker] = set()
-        self.idle: set[Worker] = set()
+        self.missed: Counter[Worker] = Counter()
 
     def play(self, round_: Round) -> Advance:
         """Play ``round_`` to its end, or to the end of what is missing of it."""
@@ -90,19 +94,26 @@ class Conductor:
         begin = time.monotonic()
         if self.network.wait(lambda: self.working(round_) <= book.receipts.keys(), self.patience.seconds):
             self.patience.note(time.monotonic() - begin)
-        self.idle = (self.idle | self.working(round_)) - book.receipts.keys()
+        self.count_missed(round_)
         self.hear_audits(round_)
         if not standing(self.ledger, round_):
             raise RunFailed(f"no worker committed in round {round_}", hint="what they last said is in the run's logs")
 
     def working(self, round_: Round) -> set[Worker]:
-        """Workers expected to commit: those that joined, are not at fault, lost or idle, and were not refused.
+        """Workers expected to commit: those that joined, are not at fault or lost, were not refused, and come at all.
 
-        A worker that lets a deadline pass is idle until it commits again: it costs the others one deadline, not one a
-        round.
+        One that let `MISSES` deadlines pass in a row is not waited for until it commits again: it must not slow down
+        everybody in every round. A straggler has time to get back into step before that.
         """
-        absent = faults(self.ledger).keys() | self.network.lost("worker") | self.sequencer.refused[round_] | self.idle
+        idle = {worker for worker, count in self.missed.items() if count >= MISSES}
+        absent = faults(self.ledger).keys() | self.network.lost("worker") | self.sequencer.refused[round_] | idle
         return set(self.ledger.slots("worker")) - absent
+
+    def count_missed(self, round_: Round) -> None:
+        """Note who let this round's deadline pass; whoever committed starts again at none."""
+        committed = self.ledger.rounds[round_].receipts
+        for worker in self.ledger.slots("worker"):
+            self.missed[worker] = 0 if worker in committed else self.missed[worker] + 1
 
     def hear_audits(self, before: Round) -> None:
         """Wait for the findings of the round before ``before``: a cheat must be out before the next list closes.
@@ -138,7 +149,6 @@ class Conductor:
         if book.aggregated is None:
             expected = standing(self.ledger, round_).keys()
             self.network.wait(lambda: expected & self.working(round_) <= book.published.keys(), self.patience.seconds)
-            self.idle |= (expected & self.working(round_)) - book.published.keys()
 
     def aggregate(self, round_: Round) -> Advance:
         """4.6: from the members' updates to the next checkpoint, as everyone else computes it too."""
