@@ -66,7 +66,7 @@ def test_machine_paths_are_found(repository: Path, folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["https://example.com/home/page", "src/work/x", "a/root/b", "$HOME/root/x", "/usr/bin/env"]
+    "text", ["https://example.com/home/page", "src/opt/x", "a/root/b", "$HOME/root/x", "/usr/bin/env"]
 )
 def test_other_paths_pass(repository: Path, text: str) -> None:
     assert page(repository, text) == []
