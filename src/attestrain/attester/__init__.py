@@ -1,0 +1,1 @@
+"""Produce evidence: the simulator, later Linux configfs-tsm, dstack and NVIDIA."""

@@ -1,0 +1,1 @@
+"""An EVM chain: client, contract artefacts, the embedded chain, deployment."""
