@@ -49,7 +49,7 @@ from attestrain.record.trace import Segment, StepRecord, Trace, state_root
 from attestrain.record.transcript import Log
 from attestrain.rules.admission import admit
 from attestrain.rules.assignment import Assignment
-from attestrain.rules.beacon import commitment_root, round_beacon
+from attestrain.rules.beacon import commitment_root, epoch_beacon, round_beacon
 from attestrain.rules.draws import missing_findings
 from attestrain.rules.faults import faults, standing
 from attestrain.rules.ledger import Ledger
@@ -183,14 +183,15 @@ class World:
 
     def join(self, role: str, slot: Worker) -> None:
         accounts = (self.party.signing(role, slot, kind).address for kind in ("participant", "session"))
-        join = Join(self.spec.run_id, Text(role), slot, *accounts, EPOCH, sha256(ENVIRONMENT))
+        until = Round(self.spec.schedule.rounds - 1)
+        join = Join(self.spec.run_id, Text(role), slot, *accounts, EPOCH, until, sha256(ENVIRONMENT), ZERO_DIGEST)
         self.say(join, role, slot, "participant")
 
     def round(self, round_: Round) -> None:
         run, ledger = self.spec.run_id, self.ledger
         before = ledger.rounds.get(Round(round_ - 1))
         commitment = before.closed.statement.commitment if before and before.closed else ZERO_DIGEST
-        beacon = round_beacon(self.spec, round_, commitment)
+        beacon = round_beacon(epoch_beacon(self.spec), round_, commitment)
         self.say(RoundOpen(run, TRUNK, round_, self.checkpoint.record.digest, beacon))
         works = {}
         for slot in ledger.slots("worker"):

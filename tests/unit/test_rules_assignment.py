@@ -63,14 +63,14 @@ def test_a_dataset_out_of_proportion_is_refused(sequences: int):
 def test_a_beacon_depends_on_run_value_round_and_commitment():
     spec, other = make_spec(), sha256(b"commitment")
     beacons = {
-        round_beacon(spec, Round(0), ZERO_DIGEST),
-        round_beacon(spec, Round(1), ZERO_DIGEST),
-        round_beacon(spec, Round(0), other),
-        round_beacon(make_spec(beacon=sha256(b"x")), Round(0), ZERO_DIGEST),
-        round_beacon(make_spec(seed=1), Round(0), ZERO_DIGEST),
-        draw_seed(spec, Round(0), ZERO_DIGEST),
-        draw_seed(spec, Round(1), ZERO_DIGEST),
-        draw_seed(spec, Round(0), other),
+        round_beacon(epoch_beacon(spec), Round(0), ZERO_DIGEST),
+        round_beacon(epoch_beacon(spec), Round(1), ZERO_DIGEST),
+        round_beacon(epoch_beacon(spec), Round(0), other),
+        round_beacon(epoch_beacon(make_spec(beacon=sha256(b"x"))), Round(0), ZERO_DIGEST),
+        round_beacon(epoch_beacon(make_spec(seed=1)), Round(0), ZERO_DIGEST),
+        draw_seed(epoch_beacon(spec), Round(0), ZERO_DIGEST),
+        draw_seed(epoch_beacon(spec), Round(1), ZERO_DIGEST),
+        draw_seed(epoch_beacon(spec), Round(0), other),
         epoch_beacon(spec),
         epoch_beacon(make_spec(beacon=sha256(b"x"))),
     }

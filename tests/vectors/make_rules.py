@@ -56,10 +56,10 @@ def round_of(ledger: Ledger, round_: Round) -> dict[str, Any]:
     before = ledger.rounds.get(Round(round_ - 1))
     base = before.closed.statement.commitment if before and before.closed else ZERO_DIGEST
     commitment = commitment_root(receipts.values())
-    seed = draw_seed(spec, round_, commitment)
+    seed = draw_seed(epoch_beacon(spec), round_, commitment)
     return {
         "round": round_,
-        "beacon": round_beacon(spec, round_, base).hex(),
+        "beacon": round_beacon(epoch_beacon(spec), round_, base).hex(),
         "commitment": commitment.hex(),
         "draw_seed": seed.hex(),
         "segments": {str(worker): drawn_segments(spec, seed, worker) for worker in sorted(receipts)},
@@ -71,7 +71,7 @@ def round_of(ledger: Ledger, round_: Round) -> dict[str, Any]:
 def make() -> dict[str, Any]:
     """Everything in the file."""
     told = story()
-    beacon = round_beacon(told.spec, Round(0), ZERO_DIGEST)
+    beacon = round_beacon(epoch_beacon(told.spec), Round(0), ZERO_DIGEST)
     return {
         "bijection": {"key": KEY.hex(), "permutations": permutations()},
         "run": told.spec.run_id.hex(),

@@ -33,7 +33,7 @@ from attestrain.record.statements import (
 )
 from attestrain.record.trace import state_root
 from attestrain.rules.admission import admit
-from attestrain.rules.beacon import commitment_root, round_beacon
+from attestrain.rules.beacon import commitment_root, epoch_beacon, round_beacon
 from attestrain.rules.draws import Draw, missing_findings
 from attestrain.rules.faults import standing
 from attestrain.rules.ledger import Ledger
@@ -128,7 +128,10 @@ class Teller:
     def make_join(self, role: str, slot: int, epoch: int = 0) -> Join:
         """What `join` says."""
         names = (participant(role, slot).address, session(role, slot, epoch).address)
-        return Join(self.spec.run_id, Text(role), Worker(slot), *names, KeyEpoch(epoch), ENVIRONMENT)
+        until = Round(self.spec.schedule.rounds - 1)
+        return Join(
+            self.spec.run_id, Text(role), Worker(slot), *names, KeyEpoch(epoch), until, ENVIRONMENT, ZERO_DIGEST
+        )
 
     def epoch(self, role: str, slot: int) -> KeyEpoch:
         """Key epoch of a slot now."""
@@ -149,7 +152,7 @@ class Teller:
         base, commitment = sha256(b"checkpoint 0"), ZERO_DIGEST
         if before and before.closed and before.aggregated:
             base, commitment = before.aggregated.statement.checkpoint, before.closed.statement.commitment
-        beacon = round_beacon(self.spec, Round(round_), commitment)
+        beacon = round_beacon(epoch_beacon(self.spec), Round(round_), commitment)
         return RoundOpen(self.spec.run_id, TRUNK, Round(round_), base, beacon)
 
     def receipt(self, round_: int, slot: int) -> None:

@@ -37,7 +37,8 @@ MAX_VOTES = 64
 CODECS = ("dense", "ternary", "two-bit")
 INNERS = ("adamw", "muon", "sgd")
 OUTERS = ("sgd", "nesterov")
-BEACONS = ("recorded",)
+BEACONS = ("recorded", "chain")
+"""Where beacons come from: a value that the spec records, or blocks of a chain, which `Beacon` statements report."""
 
 _RATES = re.compile(r"([0-9a-f]{8})*\Z")
 

@@ -67,15 +67,50 @@ class LogOpen(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Join(Statement):
-    """By a participant's own key: takes a slot and names the session key that signs in this key epoch."""
+    """By a participant's own key: takes a slot and names the session key that signs in this key epoch.
 
-    FORMAT: ClassVar[str] = "attestrain.dev/join@v1"
+    ``until`` is the last round in which the key counts; ``evidence`` is the SHA-256 of the document that says where the
+    key lives, zero without one (spec/evidence.md).
+    """
+
+    FORMAT: ClassVar[str] = "attestrain.dev/join@v2"
     role: Text
     worker: Worker
     participant: Address
     session: Address
     key_epoch: KeyEpoch
+    until: Round
     environment: Digest
+    evidence: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Leave(Statement):
+    """By a participant's own key: gives up a slot's key epoch. Whoever comes back takes the next one."""
+
+    FORMAT: ClassVar[str] = "attestrain.dev/leave@v1"
+    role: Text
+    worker: Worker
+    participant: Address
+    key_epoch: KeyEpoch
+
+
+@dataclass(frozen=True, slots=True)
+class Beacon(Statement):
+    """By the sequencer: what the chain said after it had been told of the log's first ``size`` entries.
+
+    Anchoring ``root`` fixed the block of ``height``, whose hash ``value`` is. Epoch r + 1 follows the close of round
+    r's commit list and feeds that round's draw and the next one's batches. Epoch 0 feeds the first round's batches; its
+    size and root are zero.
+    """
+
+    FORMAT: ClassVar[str] = "attestrain.dev/beacon@v1"
+    branch: Branch
+    epoch: Round
+    size: Size
+    root: Digest
+    height: Size
+    value: Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +216,19 @@ class RunClose(Statement):
 
 KINDS: dict[str, type[Statement]] = {
     kind.FORMAT: kind
-    for kind in (LogOpen, Join, RoundOpen, Receipt, CommitClose, Published, Aggregated, Finding, RunClose)
+    for kind in (
+        LogOpen,
+        Join,
+        Leave,
+        Beacon,
+        RoundOpen,
+        Receipt,
+        CommitClose,
+        Published,
+        Aggregated,
+        Finding,
+        RunClose,
+    )
 }
 """Every statement by its format."""
 

@@ -13,9 +13,11 @@ from attestrain.record.statements import (
     OUTCOMES,
     ROLES,
     Aggregated,
+    Beacon,
     CommitClose,
     Finding,
     Join,
+    Leave,
     LogOpen,
     Published,
     Receipt,
@@ -80,7 +82,7 @@ def _signer(ledger: Ledger, statement: Statement) -> Address:
     match statement:
         case LogOpen():
             return statement.sequencer
-        case Join():
+        case Join() | Leave():
             return statement.participant
         case Receipt() | Published():
             return _session(ledger, "worker", statement.worker, statement)
@@ -95,7 +97,11 @@ def _session(ledger: Ledger, role: str, slot: Worker, statement: Receipt | Publi
     join = ledger.registered(role, slot)
     if join is None:
         raise Inadmissible(KEYS, f"{_name(statement)} comes from {role} {slot}, who has not joined")
-    _require(join.key_epoch == statement.key_epoch, KEYS, f"{_name(statement)} is outside its key epoch")
+    in_force = join.key_epoch == statement.key_epoch and (role, slot) not in ledger.left
+    _require(in_force, KEYS, f"{_name(statement)} is outside its key epoch")
+    _require(
+        statement.round <= join.until, KEYS, f"{_name(statement)} is signed by a key that ended with round {join.until}"
+    )
     return join.session
 
 
@@ -105,6 +111,10 @@ def _admit_content(ledger: Ledger, statement: Statement) -> None:
             pass
         case Join():
             _admit_join(ledger, statement)
+        case Leave():
+            _admit_leave(ledger, statement)
+        case Beacon():
+            _admit_beacon(ledger, statement)
         case RoundOpen():
             _admit_round_open(ledger, statement)
         case Receipt():
@@ -137,6 +147,31 @@ def _admit_join(ledger: Ledger, join: Join) -> None:
         _require(not twice, KEYS, f"{name} is a participant who audits already, and would vote twice")
 
 
+def _admit_leave(ledger: Ledger, leave: Leave) -> None:
+    name = f"{leave.role} {leave.worker}"
+    join = ledger.registered(leave.role, leave.worker)
+    if join is None or (leave.role, leave.worker) in ledger.left:
+        raise Inadmissible(KEYS, f"{name} leaves without having joined")
+    same = (join.participant, join.key_epoch) == (leave.participant, leave.key_epoch)
+    _require(same, KEYS, f"{name} leaves for somebody else, or from another key epoch")
+
+
+def _admit_beacon(ledger: Ledger, beacon: Beacon) -> None:
+    """One after each close, over a prefix of the log that holds that close; whether the chain said so is claim 2's."""
+    name, expected = f"the beacon of epoch {beacon.epoch}", len(ledger.beacons)
+    _require(ledger.spec.beacon_mode == "chain", TRANSCRIPT, f"{name} has no place in a run with a recorded beacon")
+    _require(beacon.epoch == expected, TRANSCRIPT, f"{name} comes out of order: {expected} is due")
+    if expected == 0:
+        empty = beacon.size == 0 and beacon.root == ZERO_DIGEST
+        _require(empty and not ledger.rounds, TRANSCRIPT, f"{name} does not come before everything")
+        return
+    book = ledger.rounds.get(Round(expected - 1))
+    if book is None or book.closed is None:
+        raise Inadmissible(TRANSCRIPT, f"{name} comes before round {expected - 1} is closed")
+    covers = book.closed.index < beacon.size <= ledger.size
+    _require(covers, TRANSCRIPT, f"{name} rests on an anchor that does not cover the close of round {expected - 1}")
+
+
 def _book(ledger: Ledger, round_: Round, claim: int) -> RoundBook:
     book = ledger.rounds.get(round_)
     if book is None:
@@ -157,7 +192,10 @@ def _admit_round_open(ledger: Ledger, opened: RoundOpen) -> None:
         commitment = before.closed.statement.commitment
         continues = opened.base == before.aggregated.statement.checkpoint
         _require(continues, MEMBERSHIP, f"round {opened.round} does not start from the checkpoint before it")
-    beacon = round_beacon(ledger.spec, opened.round, commitment)
+    epoch = ledger.epoch(opened.round)
+    if epoch is None:
+        raise Inadmissible(ASSIGNMENT, f"round {opened.round} opens before the chain was heard")
+    beacon = round_beacon(epoch, opened.round, commitment)
     _require(opened.beacon == beacon, ASSIGNMENT, f"round {opened.round} has a beacon that does not follow")
 
 
@@ -190,7 +228,7 @@ def _admit_close(ledger: Ledger, close: CommitClose) -> None:
 def _admit_published(ledger: Ledger, published: Published) -> None:
     name = _name(published)
     book = _book(ledger, published.round, RECEIPTS)
-    _require(book.closed is not None, RECEIPTS, f"{name} comes before the close")
+    _require(ledger.draw_seed(published.round) is not None, RECEIPTS, f"{name} comes before the close and its beacon")
     _require(published.worker in book.receipts, RECEIPTS, f"{name} has no receipt")
     _require(published.worker not in book.published, RECEIPTS, f"{name} fills a slot twice")
     receipt = book.receipts[published.worker].statement

@@ -15,7 +15,6 @@ from fractions import Fraction
 from attestrain.record.digest import Digest, tagged
 from attestrain.record.names import Round, Worker
 from attestrain.record.spec import RunSpec
-from attestrain.rules.beacon import draw_seed
 from attestrain.rules.bijection import Bijection
 from attestrain.rules.faults import faults, standing
 from attestrain.rules.ledger import Ledger
@@ -48,12 +47,12 @@ def _count(spec: RunSpec) -> int:
 def draws(ledger: Ledger, round_: Round) -> list[Draw]:
     """The draw over a closed round: for every committed worker its segments, each with its assigned auditors.
 
-    Empty while the round is open, or when no auditor had joined by the close.
+    Empty until the seed is known, or when no auditor had joined by the close.
     """
     spec, book = ledger.spec, ledger.rounds[round_]
-    if book.closed is None:
+    seed = ledger.draw_seed(round_)
+    if seed is None:
         return []
-    seed = draw_seed(spec, round_, book.closed.statement.commitment)
     return [
         Draw(round_, worker, segment, auditor)
         for worker in sorted(standing(ledger, round_))
@@ -64,11 +63,10 @@ def draws(ledger: Ledger, round_: Round) -> list[Draw]:
 
 def is_drawn(ledger: Ledger, draw: Draw) -> bool:
     """Whether ``draw`` is among the `draws` of its round, without making them all: admission asks for every finding."""
-    spec, book = ledger.spec, ledger.rounds[draw.round]
+    spec, book, seed = ledger.spec, ledger.rounds[draw.round], ledger.draw_seed(draw.round)
     in_range = draw.segment < spec.schedule.segments and draw.worker in book.receipts
-    if book.closed is None or not in_range or draw.worker in faults(ledger, before=book.closed.index):
+    if seed is None or book.closed is None or not in_range or draw.worker in faults(ledger, before=book.closed.index):
         return False
-    seed = draw_seed(spec, draw.round, book.closed.statement.commitment)
     drawn = _shuffle(spec, seed, draw.worker).inverse(draw.segment) < _count(spec)
     return drawn and draw.auditor in _assigned(book.auditors, seed, draw.worker, draw.segment, spec.audit_votes)
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from attestrain.record.digest import Digest
 from attestrain.record.names import Address, Index, Round, Worker
 from attestrain.record.spec import RunSpec
 from attestrain.record.statements import (
     Aggregated,
+    Beacon,
     CommitClose,
     Finding,
     Join,
+    Leave,
     LogOpen,
     Published,
     Receipt,
@@ -25,6 +28,7 @@ from attestrain.record.statements import (
     Signed,
     Statement,
 )
+from attestrain.rules.beacon import draw_seed, epoch_beacon
 from attestrain.rules.votes import Votes
 
 S = TypeVar("S", bound=Statement)
@@ -43,7 +47,7 @@ class RoundBook:
     """All statements about one round.
 
     Attributes:
-        auditors: slots of those who had joined by the close, ascending.
+        auditors: slots of those who had joined by the close and not left, ascending.
         answered: worker, segment and auditor of every finding.
     """
 
@@ -64,6 +68,8 @@ class Ledger:
         spec: the run spec.
         log_open: the opening statement, once filed.
         joins: by role and slot, every key epoch in order.
+        left: slots whose latest key epoch was given up.
+        beacons: by epoch, what the chain said; empty with a recorded beacon.
         rounds: by round.
         run_close: the closing statement, once filed.
         size: number of entries filed.
@@ -76,6 +82,8 @@ class Ledger:
         self.spec = spec
         self.log_open: LogOpen | None = None
         self.joins: dict[tuple[str, Worker], list[Filed[Join]]] = {}
+        self.left: set[tuple[str, Worker]] = set()
+        self.beacons: dict[Round, Filed[Beacon]] = {}
         self.rounds: dict[Round, RoundBook] = {}
         self.run_close: RunClose | None = None
         self.size = 0
@@ -93,6 +101,10 @@ class Ledger:
                 self.log_open = statement
             case Join():
                 self._file_join(index, statement)
+            case Leave():
+                self.left.add((statement.role, statement.worker))
+            case Beacon():
+                self.beacons[statement.epoch] = Filed(index, statement)
             case RoundOpen():
                 self.rounds[statement.round] = RoundBook(Filed(index, statement))
             case RunClose():
@@ -104,6 +116,7 @@ class Ledger:
 
     def _file_join(self, index: Index, join: Join) -> None:
         self.joins.setdefault((join.role, join.worker), []).append(Filed(index, join))
+        self.left.discard((join.role, join.worker))
         self.sessions.add(join.session)
         self.participants.add((join.role, join.participant))
         if join.role == "auditor" and join.worker not in self._auditors:
@@ -115,7 +128,8 @@ class Ledger:
                 self.rounds[statement.round].receipts[statement.worker] = Filed(index, statement)
             case CommitClose():
                 self.rounds[statement.round].closed = Filed(index, statement)
-                self.rounds[statement.round].auditors = self._auditors
+                present = (slot for slot in self._auditors if ("auditor", slot) not in self.left)
+                self.rounds[statement.round].auditors = tuple(present)
             case Published():
                 self.rounds[statement.round].published[statement.worker] = Filed(index, statement)
             case Aggregated():
@@ -131,6 +145,20 @@ class Ledger:
         book.answered.add((finding.worker, finding.segment, finding.auditor))
         self.votes.count(index, finding)
 
+    def epoch(self, epoch: Round) -> Digest | None:
+        """Beacon of an epoch; None while the chain has not been heard on it."""
+        if self.spec.beacon_mode == "recorded":
+            return epoch_beacon(self.spec)
+        filed = self.beacons.get(epoch)
+        return None if filed is None else epoch_beacon(self.spec, filed.statement.value)
+
+    def draw_seed(self, round_: Round) -> Digest | None:
+        """Seed of the draw over a round; None until its commit list is closed and the chain was heard on it."""
+        closed, epoch = self.rounds[round_].closed, self.epoch(Round(round_ + 1))
+        if closed is None or epoch is None:
+            return None
+        return draw_seed(epoch, round_, closed.statement.commitment)
+
     def last_round(self) -> Round | None:
         """The latest round opened."""
         return next(reversed(self.rounds), None)
@@ -139,6 +167,10 @@ class Ledger:
         """The join that is in force for a slot."""
         joins = self.joins.get((role, worker))
         return joins[-1].statement if joins else None
+
+    def present(self, role: str) -> list[Worker]:
+        """Slots of ``role`` that are taken and were not given up, ascending."""
+        return [worker for worker in self.slots(role) if (role, worker) not in self.left]
 
     def slots(self, role: str) -> list[Worker]:
         """Slots of ``role`` that are taken, ascending."""

@@ -11,7 +11,7 @@ from attestrain.corpus.dataset import Dataset
 from attestrain.record.digest import ZERO_DIGEST
 from attestrain.record.names import Round, Worker
 from attestrain.record.spec import RunSpec
-from attestrain.rules.beacon import round_beacon
+from attestrain.rules.beacon import epoch_beacon, round_beacon
 from attestrain.train.batches import RoundBatches
 from attestrain.train.engine import Engine
 from attestrain.train.state import genesis_state
@@ -34,7 +34,7 @@ def train_solo(engine: Engine, dataset: Dataset) -> Iterator[tuple[Round, npt.ND
     state = engine.adopt(genesis_state(spec), initial_params(spec))
     for number in range(spec.schedule.rounds):
         round_ = Round(number)
-        batches = RoundBatches(spec, split, round_beacon(spec, round_, ZERO_DIGEST), Worker(0))
+        batches = RoundBatches(spec, split, round_beacon(epoch_beacon(spec), round_, ZERO_DIGEST), Worker(0))
         steps = range(spec.schedule.steps)
         rates = [spec.inner.rate_bits(number * spec.schedule.steps + step) for step in steps]
         state, _ = engine.inner(state, batches(steps), rates)

@@ -17,7 +17,6 @@ from attestrain.record.names import Address, Worker
 from attestrain.record.statements import Finding, Join, Published, Receipt, Statement
 from attestrain.record.trace import Trace
 from attestrain.rules.assignment import Assignment
-from attestrain.rules.beacon import draw_seed
 from attestrain.rules.draws import drawn_segments
 from attestrain.rules.ledger import Ledger, RoundBook
 from attestrain.run.follower import History
@@ -113,11 +112,10 @@ class Gate:
 
     def _require_retrievable(self, ledger: Ledger, trace: Trace) -> None:
         """Published means that update and drawn states can be had, to the last byte; later, keepers certify it."""
-        spec, closed = ledger.spec, ledger.rounds[trace.round].closed
-        if closed is None:
-            raise FormatError(f"round {trace.round} is not closed")
+        spec, seed = ledger.spec, ledger.draw_seed(trace.round)
+        if seed is None:
+            raise FormatError(f"round {trace.round} is not drawn from yet")
         self._store.get(trace.update)
-        seed = draw_seed(spec, trace.round, closed.statement.commitment)
         for segment in drawn_segments(spec, seed, trace.worker):
             for ref in needed(trace, segment).values():
                 self._store.get(ref)

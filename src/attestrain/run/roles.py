@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 
 from attestrain.corpus.dataset import Dataset
-from attestrain.record.digest import Digest
+from attestrain.record.digest import ZERO_DIGEST, Digest
 from attestrain.record.names import Address, Round, Text, Worker
 from attestrain.record.spec import RunSpec
 from attestrain.record.statements import Join, sign
@@ -118,7 +118,9 @@ class Cast:
             participant=participant.address,
             session=session.address,
             key_epoch=KEY_EPOCH,
+            until=Round(self._spec.schedule.rounds - 1),
             environment=self._environment,
+            evidence=ZERO_DIGEST,
         )
         exchange.submit(sign(join, participant).to_bytes())
         return Seat(slot, session, self._environment, self._run.role(role, slot))

@@ -79,7 +79,10 @@ class Conductor:
             if before.closed is None or before.aggregated is None:
                 raise AssertionError(f"round {round_} cannot follow an unfinished one")
             base, commitment = before.aggregated.statement.checkpoint, before.closed.statement.commitment
-        beacon = round_beacon(self.ledger.spec, round_, commitment)
+        epoch = self.ledger.epoch(round_)
+        if epoch is None:
+            raise AssertionError(f"round {round_} opens before the chain was heard")
+        beacon = round_beacon(epoch, round_, commitment)
         self.sequencer.state(RoundOpen(self.ledger.spec.run_id, TRUNK, round_, base, beacon))
 
     def train(self, round_: Round) -> None:

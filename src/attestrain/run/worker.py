@@ -15,7 +15,6 @@ from attestrain.record.names import KeyEpoch, Round, Size, Tokens, Worker
 from attestrain.record.statements import Published, Receipt, sign
 from attestrain.record.trace import Trace, state_root
 from attestrain.rules.admission import TRUNK
-from attestrain.rules.beacon import draw_seed
 from attestrain.rules.draws import drawn_segments
 from attestrain.rules.faults import faults
 from attestrain.rules.ledger import RoundBook
@@ -104,13 +103,13 @@ class WorkerRole:
         if before is None or before.closed is None:
             return
         if self._slot in before.receipts and self._slot not in before.published:
-            self._publish(Round(round_ - 1), before.closed.statement.commitment)
+            self._publish(Round(round_ - 1))
 
     def _step(self, round_: Round, book: RoundBook) -> None:
         if book.closed is None and self._slot not in book.receipts:
             self._commit(round_)
-        elif book.closed is not None and self._slot in book.receipts and self._slot not in book.published:
-            self._publish(round_, book.closed.statement.commitment)
+        elif self._slot in book.receipts and self._slot not in book.published and self._drawn(round_) is not None:
+            self._publish(round_)
 
     def _commit(self, round_: Round) -> None:
         """Train the round unless the journal has it, journal it, sign it, send it."""
@@ -223,13 +222,18 @@ class WorkerRole:
             tokens=Tokens(spec.schedule.round_tokens),
         )
 
-    def _publish(self, round_: Round, commitment: Digest) -> None:
+    def _drawn(self, round_: Round) -> list[int] | None:
+        """Segments of this worker's round that were drawn; None until the round is closed and the draw is known."""
+        seed = self._follower.ledger.draw_seed(round_)
+        return None if seed is None else drawn_segments(self._follower.spec, seed, self._slot)
+
+    def _publish(self, round_: Round) -> None:
         """After the close: trace, update and the states before drawn segments go where everyone can fetch them."""
         store, slot = self._follower.store, self._journalled(round_)
         trace = self._trace(slot)
         store.put(self._own.get(slot.update))
         store.put(self._own.get(slot.trace))
-        self._upload_states(trace, slot, commitment)
+        self._upload_states(trace, slot)
         published = Published(
             run=trace.run,
             branch=TRUNK,
@@ -243,9 +247,8 @@ class WorkerRole:
         )
         self._follower.exchange.submit(sign(published, self._session).to_bytes())
 
-    def _upload_states(self, trace: Trace, slot: Slot, commitment: Digest) -> None:
-        spec = self._follower.spec
-        drawn = set(drawn_segments(spec, draw_seed(spec, trace.round, commitment), self._slot))
+    def _upload_states(self, trace: Trace, slot: Slot) -> None:
+        drawn = set(self._drawn(trace.round) or ())
         if retained(trace.round, self._keep_every):
             drawn.add(ADOPTED)
         states = self._states(trace.round, slot)
