@@ -20,6 +20,8 @@ from attestrain.errors import UsageError
 from attestrain.record.fields import is_decimal
 from attestrain.record.spec import MAX_BATCH, MAX_ROUNDS, MAX_STEPS, MAX_TOTAL_STEPS, MAX_VOTES
 
+COMMITTEE = 3
+"""Least auditors of a run on a chain, as the contract of cases asks."""
 MAX_FILE = 1 << 20
 """Largest RUN.toml read: a page of settings, with room."""
 
@@ -53,6 +55,7 @@ DecimalText = Annotated[str, BeforeValidator(decimal_text)]
 Share = Annotated[DecimalText, _within(0, 1)]
 Rate = Annotated[DecimalText, _within(0, 10)]
 Factor = Annotated[DecimalText, _within(0, 1_000_000)]
+Coins = Annotated[DecimalText, _within(0, 1_000_000_000)]
 
 
 class Section(BaseModel):
@@ -133,6 +136,31 @@ class CheatSection(Section):
     from_round: int = Field(0, ge=0)
 
 
+class TrustSection(Section):
+    """The dial: replay (audits alone), economic (plus stake on a chain), tee (plus evidence), full (all of them)."""
+
+    preset: Literal["replay", "economic", "tee", "full"] = "replay"
+
+
+class ChainSection(Section):
+    """The chain that anchors, stakes and pays. Amounts are in the chain's whole coins."""
+
+    mode: Literal["auto", "none", "embedded", "rpc"] = Field("auto", description="auto: as trust.preset says")
+    url: str = Field("", description="JSON-RPC endpoint for mode rpc")
+    deployment: str = Field("", description="deployment.json of `attestrain chain deploy`, for mode rpc")
+    worker_stake: Coins = Field("10", description="stake of a worker")
+    auditor_stake: Coins = Field("10", description="stake of an auditor")
+    fine: Coins = Field("5", description="what a worker found guilty loses (embedded chain)")
+    bond: Coins = Field("1", description="what an accuser puts up (embedded chain)")
+    budget: Coins = Field("100", description="what the run pays out to its workers")
+
+
+class EvidenceSection(Section):
+    """Evidence of where session keys live; simulated is a development stand-in and always says so."""
+
+    mode: Literal["auto", "none", "simulated"] = Field("auto", description="auto: as trust.preset says")
+
+
 class LocalSection(Section):
     """Running on this machine: how long a round may wait for its workers, what is kept for later replays."""
 
@@ -154,8 +182,25 @@ class RunConfig(Section):
     outer: OuterSection = OuterSection()
     screen: ScreenSection = ScreenSection()
     audit: AuditSection = AuditSection()
+    trust: TrustSection = TrustSection()
+    chain: ChainSection = ChainSection()
+    evidence: EvidenceSection = EvidenceSection()
     cheat: tuple[CheatSection, ...] = ()
     local: LocalSection = LocalSection()
+
+    @property
+    def chain_mode(self) -> str:
+        """Which chain the run uses: none, embedded or rpc."""
+        if self.chain.mode != "auto":
+            return self.chain.mode
+        return "none" if self.trust.preset == "replay" else "embedded"
+
+    @property
+    def evidence_mode(self) -> str:
+        """Which evidence participants give: none or simulated."""
+        if self.evidence.mode != "auto":
+            return self.evidence.mode
+        return "simulated" if self.trust.preset in ("tee", "full") else "none"
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -197,6 +242,7 @@ def make_config(settings: dict[str, Any], where: str) -> RunConfig:
         raise UsageError(f"{where}: cheat.worker names a worker that does not exist, or one twice", hint=hint)
     if config.audit.auditors > config.schedule.workers or 0 < config.audit.auditors < config.audit.votes:
         raise UsageError(f"{where}: audit.auditors is between audit.votes and schedule.workers, or 0 for none")
+    _check_trust(config, where)
     steps, warmup = config.schedule.rounds * config.schedule.steps, config.inner.warmup
     if steps > MAX_TOTAL_STEPS:
         hint = "lower schedule.rounds or schedule.steps"
@@ -205,6 +251,17 @@ def make_config(settings: dict[str, Any], where: str) -> RunConfig:
         hint = "lower inner.warmup, or raise schedule.rounds or schedule.steps"
         raise UsageError(f"{where}: inner.warmup: {warmup} steps are more than the run's {steps}", hint=hint)
     return config
+
+
+def _check_trust(config: RunConfig, where: str) -> None:
+    """A chain needs to be named, and a committee that decides its cases."""
+    chain = config.chain_mode
+    if chain == "rpc" and not (config.chain.url and config.chain.deployment):
+        hint = "deploy the contracts once with: attestrain chain deploy"
+        raise UsageError(f"{where}: chain.mode rpc needs chain.url and chain.deployment", hint=hint)
+    if chain != "none" and config.audit.auditors < COMMITTEE:
+        hint = f"set audit.auditors to {COMMITTEE} or more: no single auditor's word takes a stake"
+        raise UsageError(f"{where}: cases on a chain are decided by {COMMITTEE} auditors at least", hint=hint)
 
 
 def _wrong_setting(error: ValidationError, where: str) -> UsageError:
@@ -250,7 +307,7 @@ def _toml_value(text: str) -> Any:
 
 
 def demo_config(*, quick: bool) -> RunConfig:
-    """The demonstration: four honest workers, one that skips half its steps, one auditor, the built-in corpus."""
+    """The demonstration: four honest workers, one that skips half its steps, three auditors, the built-in corpus."""
     if quick:
         return make_config(_QUICK, "quick demo")
     return make_config(_DEMO, "demo")
@@ -260,6 +317,8 @@ _CHEAT = {"worker": 4, "kind": "skip-steps", "from_round": 3}
 _DEMO: dict[str, Any] = {
     "run": {"name": "demo", "seed": 1},
     "schedule": {"workers": 5},
+    "audit": {"auditors": 3},
+    "trust": {"preset": "full"},
     "cheat": [_CHEAT],
     "local": {"solo": True},
 }
@@ -269,7 +328,8 @@ _QUICK: dict[str, Any] = {
     "dataset": {"source": "slice", "sequence_tokens": 64},
     "schedule": {"rounds": 8, "steps": 10, "segment_steps": 5, "batch": 4, "workers": 5},
     "inner": {"warmup": 10},
-    "audit": {"fraction": 0.5},
+    "audit": {"fraction": 0.5, "auditors": 3},
+    "trust": {"preset": "full"},
     "cheat": [_CHEAT],
     "local": {"solo": True, "keep_states_every": 4, "validation_sequences": 64},
 }

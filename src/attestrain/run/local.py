@@ -11,10 +11,11 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attestrain.errors import FormatError, RunFailed
 from attestrain.record.canonical import check_nesting
@@ -30,10 +31,13 @@ MAX_RESTARTS = 3
 """How often a process that dies is started again before the run goes on without it."""
 TICK = 0.25
 """Seconds between looks at the clock while waiting."""
+MOMENT = 0.02
+"""Seconds between looks at work that another thread does: it stands in the way of the round."""
 GRACE = 10.0
 """Seconds a process has to end by itself at the end of the run."""
 
 
+T = TypeVar("T")
 TOLD = {"worker": ("segment",), "auditor": ("finding", "unanswered"), "solo": ("solo",)}
 """What each role may report; anything else would forge what watchers see of others."""
 
@@ -99,6 +103,14 @@ class LocalNetwork:
             self.serve(TICK)
         self._answer_polls()
         return True
+
+    def meanwhile(self, work: Callable[[], T]) -> T:
+        """Serve everybody until ``work``, done in another thread, has its result (or raises)."""
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(work)
+            while not future.done():
+                self.serve(MOMENT)
+            return future.result()
 
     def serve(self, seconds: float) -> None:
         """Answer what comes within ``seconds``."""

@@ -108,7 +108,7 @@ def _make_spec(config: RunConfig, dataset: Dataset, task: Task) -> RunSpec:
         codec=Codec(codec.name, codec.block, codec.feedback),
         norm_clip=config.screen.norm_clip,
         outer=Outer(outer.name, outer.rate, outer.momentum),
-        beacon_mode="recorded",
+        beacon_mode="recorded" if config.chain_mode == "none" else "chain",
         beacon=tagged("attestrain.dev/recorded-beacon@v1", canonical(config.run.seed)),
         audit_fraction=config.audit.fraction,
         audit_votes=config.audit.votes,

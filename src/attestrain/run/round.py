@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from attestrain.errors import RunFailed
-from attestrain.record.digest import ZERO_DIGEST
+from attestrain.record.digest import ZERO_DIGEST, Digest
 from attestrain.record.names import Round, Size, Worker
-from attestrain.record.statements import Aggregated, CommitClose, RoundOpen
+from attestrain.record.statements import Aggregated, Beacon, CommitClose, RoundOpen
 from attestrain.rules.admission import TRUNK
 from attestrain.rules.beacon import commitment_root, round_beacon
 from attestrain.rules.draws import missing_findings
@@ -30,6 +31,9 @@ MISSES = 3
 """Deadlines in a row after which a worker is not waited for."""
 
 
+T = TypeVar("T")
+
+
 class Network(Protocol):
     """The processes around the conductor."""
 
@@ -37,8 +41,34 @@ class Network(Protocol):
         """Serve everybody until ``condition`` holds (True) or ``deadline`` seconds have passed (False)."""
         ...
 
+    def meanwhile(self, work: Callable[[], T]) -> T:
+        """Serve everybody until ``work``, done in another thread, has its result."""
+        ...
+
     def lost(self, name: str) -> set[Worker]:
         """Slots of the role called ``name`` that will not come back by themselves."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What the chain answered to an anchor: the prefix of the log it holds, and the block that this fixed."""
+
+    size: Size
+    root: Digest
+    height: Size
+    value: Digest
+
+
+class Chain(Protocol):
+    """The chain, as far as rounds need it. Both calls may be repeated: they find what they did before."""
+
+    def open(self) -> Captured:
+        """Open the run on chain; the prefix is empty."""
+        ...
+
+    def anchor(self, epoch: Round, size: Size, root: Digest, checkpoint: Digest) -> Captured:
+        """Tell the chain the log's prefix and a checkpoint, and wait for the block that this fixes."""
         ...
 
 
@@ -50,22 +80,32 @@ class Conductor:
         history: re-derives checkpoints.
         network: the other processes.
         deadline: most seconds that a step waits for somebody.
+        chain: where the log is anchored and beacons come from; None if the spec records its beacon.
     """
 
-    def __init__(self, sequencer: Sequencer, history: History, network: Network, deadline: float) -> None:
+    def __init__(
+        self, sequencer: Sequencer, history: History, network: Network, deadline: float, chain: Chain | None = None
+    ) -> None:
         self.sequencer = sequencer
         self.ledger: Ledger = sequencer.ledger
         self.history = history
         self.network = network
+        self.chain = chain
         self.patience = Patience(deadline)
         self.silent: set[Worker] = set()
         self.missed: Counter[Worker] = Counter()
+
+    def open(self) -> None:
+        """Before everything: the run stands on chain, where participants enrol, and the first beacon is known."""
+        if self.chain is not None and not self.ledger.beacons:
+            self.hear(Round(0), self.chain.open)
 
     def play(self, round_: Round) -> Advance:
         """Play ``round_`` to its end, or to the end of what is missing of it."""
         self.assign(round_)
         self.train(round_)
         self.close(round_)
+        self.anchor(round_)
         self.publish(round_)
         return self.aggregate(round_)
 
@@ -110,7 +150,7 @@ class Conductor:
         """
         idle = {worker for worker, count in self.missed.items() if count >= MISSES}
         absent = faults(self.ledger).keys() | self.network.lost("worker") | self.sequencer.refused[round_] | idle
-        return set(self.ledger.slots("worker")) - absent
+        return set(self.ledger.present("worker")) - absent
 
     def count_missed(self, round_: Round) -> None:
         """Note who let this round's deadline pass; whoever committed starts again at none."""
@@ -145,6 +185,24 @@ class Conductor:
             commitment = commitment_root(receipts.values())
             run = self.ledger.spec.run_id
             self.sequencer.state(CommitClose(run, TRUNK, round_, Size(len(receipts)), commitment))
+
+    def anchor(self, round_: Round) -> None:
+        """4.7: tell the chain what the log holds; the block that this fixes decides what is replayed and trained next.
+
+        Nobody could know that block when the list was closed, and nobody can change the list now without showing.
+        """
+        epoch, chain = Round(round_ + 1), self.chain
+        if chain is None or epoch in self.ledger.beacons:
+            return
+        size, base = Size(len(self.sequencer.log)), self.ledger.rounds[round_].opened.statement.base
+        root = self.sequencer.log.root(size)
+        self.hear(epoch, lambda: chain.anchor(epoch, size, root, base))
+
+    def hear(self, epoch: Round, ask: Callable[[], Captured]) -> None:
+        """Ask the chain while serving everybody, and write down what it said."""
+        said = self.network.meanwhile(ask)
+        run = self.ledger.spec.run_id
+        self.sequencer.state(Beacon(run, TRUNK, epoch, said.size, said.root, said.height, said.value))
 
     def publish(self, round_: Round) -> None:
         """4.5: wait for the updates of everyone who committed."""
