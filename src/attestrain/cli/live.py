@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attestrain.cli.terminal import colourful, say, shown_bytes
 from attestrain.report.events import Line
+from attestrain.report.stakes import CaseStory, shown_coins
 from attestrain.report.story import Story, WorkerStory
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class LiveView(View):
 
     def show(self, line: Line) -> None:
         """Redraw, unless that was done a moment ago."""
-        text = describe(line, self.story) if line.kind in ("excluded", "restart", *_TROUBLES) else ""
+        text = describe(line, self.story) if line.kind in ("excluded", "restart", *_TROUBLES, *_JUSTICE) else ""
         if text:
             self._live.console.print(text, style="red", highlight=False)
         if text or line.kind == "finish" or time.monotonic() - self._drawn >= REDRAW:
@@ -121,7 +122,34 @@ def describe(line: Line, story: Story) -> str:
     if line.kind in ("refused", "lost", "unanswered"):
         who = f"{line.text('role') or 'worker'} {line.integer('worker')}"
         return f"{who} {_TROUBLES[line.kind]}: {line.text('detail')}"
+    return _describe_chain(line, story)
+
+
+def _describe_chain(line: Line, story: Story) -> str:
+    """What the chain did, where it is worth a line."""
+    chain, number = story.chain, f"worker {line.integer('worker')}"
+    case = chain.cases.get(line.text("case"))
+    if line.kind == "chain":
+        return f"chain {chain.chain_id} ({chain.mode}), run ledger {chain.ledger}"
+    if line.kind == "case-open" and case is not None:
+        return f"case against {number} (round {case.round}, segment {case.segment}), opened by auditor {case.accuser}"
+    if line.kind == "case-closed" and case is not None:
+        return f"case against {number} decided: {_decision(case)}"
+    if line.kind == "slashed":
+        taken = chain.slashed[line.integer("worker")]
+        shares = f"{shown_coins(taken.burned)} burned, {shown_coins(taken.reporter_share)} to the accuser"
+        return f"{number} lost {shown_coins(taken.amount)} coins of its stake: {shares}"
+    if line.kind == "claimed":
+        return f"{number} was paid {shown_coins(chain.claimed[line.integer('worker')])} coins"
     return ""
+
+
+def _decision(case: CaseStory) -> str:
+    return f"{case.outcome}, {case.guilty} of {case.committee} votes guilty"
+
+
+_JUSTICE = ("case-open", "case-closed", "slashed")
+"""Events about a case that stay on the screen above the table."""
 
 
 _TROUBLES = {
@@ -165,7 +193,27 @@ def _picture(story: Story) -> RenderableType:
 
     head = Text.assemble((f"run {story.run[:12]}  ", "bold"), (summary(story), "dim"))
     place = Text.assemble((f"round {min(story.round + 1, story.rounds)}/{story.rounds} ", "bold"), story.phase)
-    return Group(head, place, _workers(story), Text(totals(story)))
+    parts = [head, place, _workers(story), Text(totals(story))]
+    return Group(*parts, *([Text(chain_line(story), "dim")] if story.chain.mode else []))
+
+
+def chain_line(story: Story) -> str:
+    """Where the chain stands: what it holds, what is at stake, how the cases went."""
+    chain = story.chain
+    parts = [f"chain {chain.chain_id} ({chain.mode})"]
+    if chain.anchors:
+        latest = max(chain.anchors.values(), key=lambda anchor: anchor.epoch)
+        parts.append(f"{len(chain.anchors)} anchors, the last of {latest.size} entries in block {latest.height}")
+    if chain.enrolled:
+        parts.append(f"{shown_coins(chain.staked())} coins staked by {len(chain.enrolled)}")
+    parts += [f"case against worker {case.worker}: {case.outcome or _progress(case)}" for case in chain.cases.values()]
+    if chain.claimed:
+        parts.append(f"{shown_coins(sum(chain.claimed.values()))} coins paid to {len(chain.claimed)}")
+    return "  ".join(parts)
+
+
+def _progress(case: CaseStory) -> str:
+    return f"open, {len(case.votes)} vote{'' if len(case.votes) == 1 else 's'}"
 
 
 def _workers(story: Story) -> RenderableType:
@@ -176,6 +224,9 @@ def _workers(story: Story) -> RenderableType:
     table.add_column("state", min_width=11)
     for title in ("round", "loss", "tokens/s", "uploaded", "ratio", "audits"):
         table.add_column(title, justify="right")
+    if story.chain.enrolled:
+        table.add_column("evidence")
+        table.add_column("stake", justify="right")
     for number in sorted(story.workers):
         worker = story.workers[number]
         table.add_row(*_cells(story, worker), style="red" if worker.state == "excluded" else "")
@@ -193,4 +244,14 @@ def _cells(story: Story, worker: WorkerStory) -> list[str]:
         shown_bytes(worker.uploaded) if worker.uploaded else "",
         "" if ratio is None else f"{ratio:.0f}x",
         f"{worker.passed} ok" + (f", {worker.failed} bad" if worker.failed else ""),
+        *(_chain_cells(story, worker) if story.chain.enrolled else []),
     ]
+
+
+def _chain_cells(story: Story, worker: WorkerStory) -> list[str]:
+    """Evidence of a worker's key, and what is left of its stake."""
+    enrolled = story.chain.enrolled.get(("worker", worker.worker))
+    if enrolled is None:
+        return ["", ""]
+    taken = story.chain.slashed.get(worker.worker)
+    return [enrolled.assurance, shown_coins(max(0, enrolled.stake - (taken.amount if taken else 0)))]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from attestrain.errors import AttestrainError
+from attestrain.report.units import shown_bytes as shown_bytes
 
 MAX_WIDTH = 120
 """Widest table: longer lines are hard to follow even where the terminal is wider."""
@@ -123,12 +124,3 @@ def shown_path(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except (ValueError, OSError):
         return str(path)
-
-
-def shown_bytes(count: float) -> str:
-    """A number of bytes with three digits that count: decimal units, as networks and disks are sold."""
-    units = ["TB", "GB", "MB", "kB", "B"]
-    while count >= 999.5 and len(units) > 1:
-        count /= 1000
-        units.pop()
-    return f"{count:.0f} {units[-1]}" if count >= 99.95 or units[-1] == "B" else f"{count:.3g} {units[-1]}"

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from attestrain.report.events import Line
+from attestrain.report.stakes import ChainStory
 
 SMOOTHING = 0.3
 """Weight of the newest segment in a worker's shown speed: steadies the figure within a few segments."""
@@ -63,6 +64,8 @@ class Story:
     caught: list[Caught] = field(default_factory=list)
     absent: dict[int, dict[int, str]] = field(default_factory=dict)
     """Per round, the workers that were left out and why."""
+    chain: ChainStory = field(default_factory=ChainStory)
+    """Stakes, anchors and cases; empty for a run without a chain."""
     started: float | None = None
     latest: float = 0.0
     paused: float = 0.0
@@ -82,6 +85,7 @@ class Story:
         handler = _HANDLERS.get(line.kind)
         if handler is not None:
             handler(self, line)
+        self.chain.tell(line)
 
     def worker(self, line: Line) -> WorkerStory:
         """The worker an event is about."""
