@@ -13,6 +13,7 @@ from attestrain.record.trace import Trace
 from attestrain.replay.segment import Replayed, replay_segment
 from attestrain.rules.admission import TRUNK
 from attestrain.rules.draws import Draw, missing_findings
+from attestrain.run.effort import CPU, Effort
 from attestrain.run.follower import Follower
 from attestrain.run.states import fetch
 from attestrain.run.worker import KEY_EPOCH, Seat
@@ -37,14 +38,18 @@ class AuditorRole:
         self._split = split
         self._session = seat.session
         self._environment = seat.environment
+        self._effort = Effort()
         self._settled: set[Round] = set()
         self._unanswerable: set[Draw] = set()
 
     def run(self) -> None:
         """Take part until the run closes."""
         while self._follower.ledger.run_close is None:
-            for draw in self._open_draws():
+            open_draws = self._open_draws()
+            for draw in open_draws:
                 self._answer(draw)
+            if open_draws:
+                self._follower.exchange.tell(CPU, **self._effort.report())
             self._follower.sync()
 
     def _open_draws(self) -> list[Draw]:
@@ -105,4 +110,5 @@ class AuditorRole:
         params = checkpoint.params.tobytes()
         state_in = fetch(store, spec, trace.states[draw.segment], {blob_ref(params): params})
         batches = RoundBatches(spec, self._split, book.opened.statement.beacon, draw.worker)
-        return replay_segment(self._engine, spec, trace, draw.segment, state_in, checkpoint, batches)
+        with self._effort.on("replay"):
+            return replay_segment(self._engine, spec, trace, draw.segment, state_in, checkpoint, batches)

@@ -38,7 +38,7 @@ GRACE = 10.0
 
 
 T = TypeVar("T")
-TOLD = {"worker": ("segment",), "auditor": ("finding", "unanswered"), "solo": ("solo",)}
+TOLD = {"worker": ("segment", "cpu"), "auditor": ("finding", "unanswered", "cpu"), "solo": ("solo",)}
 """What each role may report; anything else would forge what watchers see of others."""
 
 

@@ -26,6 +26,7 @@ from attestrain.run.baseline import allreduce_bytes
 from attestrain.run.bundling import export_model, write_bundle
 from attestrain.run.config import RunConfig, load_config
 from attestrain.run.config_text import config_toml
+from attestrain.run.effort import Effort, Tally
 from attestrain.run.evaluation import Evaluator
 from attestrain.run.events import EventLog, Watcher
 from attestrain.run.folder import RunFolder
@@ -140,8 +141,9 @@ def resume(folder: Path, *, on_event: Watcher) -> Outcome:
 def _conduct(config: RunConfig, run: RunFolder, prepared: Prepared, on_event: Watcher) -> Outcome:
     run.logs.mkdir(exist_ok=True)
     keys = Keyring(run.keys)
-    with closing(EventLog(run.events, on_event)) as events, DurableLog(run.journal) as log:
-        return _Session(config, run, prepared, keys, events, log).play()
+    tally = Tally(on_event)
+    with closing(EventLog(run.events, tally)) as events, DurableLog(run.journal) as log:
+        return _Session(config, run, prepared, keys, events, log, tally).play()
 
 
 @contextmanager

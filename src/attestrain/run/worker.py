@@ -18,6 +18,7 @@ from attestrain.rules.admission import TRUNK
 from attestrain.rules.draws import drawn_segments
 from attestrain.rules.faults import faults
 from attestrain.rules.ledger import RoundBook
+from attestrain.run.effort import CPU, Effort
 from attestrain.run.exchange import Refusal
 from attestrain.run.follower import Follower
 from attestrain.run.journal import Journal, Slot
@@ -73,6 +74,7 @@ class WorkerRole:
         self._own = BlobStore(seat.folder / OWN_BLOBS)
         self._journal = Journal(seat.folder / "journal")
         self._keep_every = keep_states_every
+        self._effort = Effort()
         self._work: RoundWork | None = None
         self._given_up: Round | None = None
         self._kept_since = Round(0)
@@ -128,7 +130,8 @@ class WorkerRole:
         beacon = ledger.rounds[round_].opened.statement.beacon
         batches = RoundBatches(spec, self._split, beacon, self._slot)
         inputs = RoundInputs(TRUNK, round_, self._slot, checkpoint.record.digest, checkpoint.params, batches)
-        return run_round(self._engine, inputs, begin, self._reporter(round_))
+        with self._effort.on("training"):
+            return run_round(self._engine, inputs, begin, self._reporter(round_))
 
     def _reporter(self, round_: Round) -> OnSegment:
         """Tells the exchange of every segment as it is done."""
@@ -246,6 +249,7 @@ class WorkerRole:
             update_root=trace.update.root,
         )
         self._follower.exchange.submit(sign(published, self._session).to_bytes())
+        self._follower.exchange.tell(CPU, **self._effort.report())
 
     def _upload_states(self, trace: Trace, slot: Slot) -> None:
         drawn = set(self._drawn(trace.round) or ())
