@@ -1,0 +1,148 @@
+"""Where the contracts keep what a verdict reads: storage slots, and what is packed into them (spec/contracts.md).
+
+Solidity puts the value of ``mapping(key => T)`` declared at slot p into slot keccak256(key . p) and those after it, and
+packs small members of a struct from the low end of a word on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attestrain.record.digest import Digest
+from attestrain.record.eip712 import address_bytes, keccak256
+from attestrain.record.names import Address, KeyEpoch, Round, RunId, Worker
+from attestrain.rules.accumulator import word
+
+ROLE_NUMBERS = {"worker": 0, "auditor": 1}
+"""Roles as the contracts number them."""
+OPEN, GUILTY, INNOCENT, VOID = 1, 2, 3, 4
+"""States of a case."""
+OUTCOMES = {OPEN: "open", GUILTY: "guilty", INNOCENT: "innocent", VOID: "void"}
+
+
+def member(key: bytes, place: int, mapping: int = 0) -> bytes:
+    """Slot of word ``place`` of the value under ``key`` (32 bytes) in the mapping declared at slot ``mapping``."""
+    base = int.from_bytes(keccak256(key + word(mapping)), "big")
+    return word((base + place) % (1 << 256))
+
+
+def _address_key(address: Address) -> bytes:
+    return address_bytes(address).rjust(32, b"\x00")
+
+
+def run_slots(run: RunId) -> tuple[bytes, ...]:
+    """The four words of a run in the RunLedger, and of its payout in Settlement (which has three)."""
+    return tuple(member(run, place) for place in range(4))
+
+
+def account_slots(participant: Address) -> tuple[bytes, bytes]:
+    """The two words of an account in the StakeVault."""
+    key = _address_key(participant)
+    return member(key, 0), member(key, 1)
+
+
+def enrolment_slot(run: RunId, role: str, slot: Worker, epoch: KeyEpoch) -> bytes:
+    """The entry of a key epoch in the ParticipantRegistry."""
+    return member(keccak256(run + word(ROLE_NUMBERS[role]) + word(slot) + word(epoch)), 0)
+
+
+def case_slot(run: RunId, round_: Round, worker: Worker, segment: int) -> bytes:
+    """First word of a case."""
+    return member(case_id(run, round_, worker, segment), 0)
+
+
+def case_id(run: RunId, round_: Round, worker: Worker, segment: int) -> Digest:
+    """How the contracts call the case about a segment."""
+    return Digest(keccak256(run + word(round_) + word(worker) + word(segment)))
+
+
+def enrolment_entry(
+    participant: Address, session: Address, until: int, evidence: Digest, number: int, block: Digest, timestamp: int
+) -> Digest:
+    """What the registry keeps of an enrolment."""
+    accounts = _address_key(participant) + _address_key(session)
+    return Digest(keccak256(accounts + word(until) + evidence + word(number) + block + word(timestamp)))
+
+
+def _part(value: bytes, begin: int, size: int) -> int:
+    """The unsigned integer of ``size`` bytes that begins ``begin`` bytes above the low end of a word."""
+    return int.from_bytes(value[32 - begin - size : 32 - begin], "big")
+
+
+@dataclass(frozen=True, slots=True)
+class RunWords:
+    """A run in the RunLedger. Stakes are in wei, times in seconds since 1970."""
+
+    accumulator: Digest
+    sequencer: Address
+    epochs: int
+    deadline: int
+    closed_at: int
+    missed: int
+    closed: bool
+    worker_stake: int
+    auditor_stake: int
+
+    @classmethod
+    def read(cls, words: tuple[bytes, ...]) -> RunWords:
+        """Unpack the four words of `run_slots`."""
+        first, second, third, fourth = words
+        return cls(
+            accumulator=Digest(first),
+            sequencer=Address("0x" + second[12:].hex()),
+            epochs=_part(second, 28, 4),
+            deadline=_part(third, 0, 8),
+            closed_at=_part(third, 8, 8),
+            missed=_part(third, 16, 4),
+            closed=bool(_part(third, 20, 1)),
+            worker_stake=_part(fourth, 0, 16),
+            auditor_stake=_part(fourth, 16, 16),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccountWords:
+    """An account in the StakeVault: wei at stake, lost, and asked back; ``holds`` counts runs that hold it."""
+
+    stake: int
+    slashed: int
+    pending: int
+    ready_at: int
+    holds: int
+
+    @classmethod
+    def read(cls, words: tuple[bytes, bytes]) -> AccountWords:
+        """Unpack the two words of `account_slots`."""
+        first, second = words
+        amounts = _part(first, 0, 16), _part(first, 16, 16), _part(second, 0, 16)
+        return cls(*amounts, ready_at=_part(second, 16, 8), holds=_part(second, 24, 4))
+
+
+@dataclass(frozen=True, slots=True)
+class CaseWord:
+    """A case: whom it accuses, how it stands, how many auditors decide it."""
+
+    accused: Address
+    status: int
+    committee: int
+
+    @classmethod
+    def read(cls, value: bytes) -> CaseWord:
+        """Unpack the word of `case_slot`."""
+        return cls(Address("0x" + value[12:].hex()), _part(value, 28, 1), _part(value, 29, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutWords:
+    """A run's payout in Settlement, in wei."""
+
+    root: Digest
+    funded: int
+    total: int
+    claimed: int
+
+    @classmethod
+    def read(cls, words: tuple[bytes, ...]) -> PayoutWords:
+        """Unpack the first three words of `run_slots`."""
+        first, second, third = words[:3]
+        return cls(Digest(first), _part(second, 0, 16), _part(second, 16, 16), _part(third, 0, 32))
