@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from attestrain.errors import UsageError
 
-NEEDED = ("pydantic", "torch")
+NEEDED = ("fastapi", "httpcore", "pydantic", "torch", "uvicorn")
 
 
 def require_train() -> None:

@@ -59,6 +59,11 @@ class RunFolder:
         return self.path / "environments"
 
     @property
+    def evidence(self) -> Path:
+        """Evidence documents of participants, by digest."""
+        return self.path / "evidence"
+
+    @property
     def keys(self) -> Path:
         """Keystores."""
         return self.path / "keys"

@@ -15,14 +15,14 @@ from attestrain.rules.admission import admit
 from attestrain.rules.ledger import Ledger
 from attestrain.rules.membership import candidates
 from attestrain.run.exchange import Exchange
-from attestrain.store.blobs import BlobStore
+from attestrain.store.blobs import Blobs
 from attestrain.update.checkpoint import Advance, Checkpoint, advance, genesis
 
 KEPT = 3
 """Checkpoints kept in memory: the round that trains, the one that is audited, one more for a slow auditor."""
 
 
-def updates_of(ledger: Ledger, store: BlobStore, round_: Round) -> dict[Worker, bytes]:
+def updates_of(ledger: Ledger, store: Blobs, round_: Round) -> dict[Worker, bytes]:
     """Updates of the candidates of a round, from the store.
 
     Raises:
@@ -37,7 +37,7 @@ def updates_of(ledger: Ledger, store: BlobStore, round_: Round) -> dict[Worker, 
 class History:
     """Checkpoints of a run, derived one after the other from checkpoint 0 (``first``)."""
 
-    def __init__(self, spec: RunSpec, store: BlobStore) -> None:
+    def __init__(self, spec: RunSpec, store: Blobs) -> None:
         self._spec = spec
         self._store = store
         self.first = genesis(spec)
@@ -74,7 +74,7 @@ class History:
 class Follower:
     """A ledger that follows an exchange."""
 
-    def __init__(self, spec: RunSpec, exchange: Exchange, store: BlobStore) -> None:
+    def __init__(self, spec: RunSpec, exchange: Exchange, store: Blobs) -> None:
         self.spec = spec
         self.exchange = exchange
         self.store = store

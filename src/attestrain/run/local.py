@@ -1,32 +1,28 @@
-"""The local network: worker and auditor processes forked on this machine, each on a pipe to the conductor.
+"""The processes of a run on this machine, forked from the conductor, and the service through which all roles reach it.
 
-Forking after the engine is imported costs milliseconds where a fresh interpreter costs seconds. The same roles will
-talk HTTP to a sequencer elsewhere through the same `Exchange`.
+Roles here and on other machines differ in nothing but who started them: both speak HTTP (`run.service`). The conductor
+watches its own, starts those again that die, and does what the service has put into its mailbox.
 """
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from attestrain.errors import FormatError, RunFailed
-from attestrain.record.canonical import check_nesting
+from attestrain.errors import RunFailed
 from attestrain.record.names import Worker
 from attestrain.run.events import EventLog
-from attestrain.run.exchange import Refusal
-from attestrain.run.pipe import MAX_MESSAGE, Body, live, signals_held
+from attestrain.run.process import Body, Leash, live, signals_held
 from attestrain.run.sequencer import Sequencer
+from attestrain.run.service.server import Service
 
-ANSWER_BYTES = 1 << 16
-"""An answer is full beyond this; the reader polls again. It fits into a pipe, so a reader that hangs stops nobody."""
 MAX_RESTARTS = 3
 """How often a process that dies is started again before the run goes on without it."""
 TICK = 0.25
@@ -36,40 +32,40 @@ MOMENT = 0.02
 GRACE = 10.0
 """Seconds a process has to end by itself at the end of the run."""
 
-
 T = TypeVar("T")
-TOLD = {"worker": ("segment", "cpu"), "auditor": ("finding", "unanswered", "cpu"), "solo": ("solo",)}
-"""What each role may report; anything else would forge what watchers see of others."""
 
 
 @dataclass(slots=True)
 class Role:
-    """A process: what it runs, its pipe, where it waits in the transcript, whether it died once too often."""
+    """A process: what it runs, how often it was started again, whether it lives, whether it died once too often."""
 
     name: str
     slot: Worker
     body: Body
     process: multiprocessing.process.BaseProcess | None = None
-    connection: Connection | None = None
-    waiting_since: int | None = None
     restarts: int = 0
+    alive: bool = False
     lost: bool = False
 
 
 @dataclass(slots=True)
 class LocalNetwork:
-    """All processes of a run on this machine.
+    """The service of a run and its processes on this machine.
 
     Args:
-        sequencer: answers them.
+        sequencer: orders statements.
         events: told what happens.
-        logs: folder for their output.
+        logs: folder for the processes' output.
+        service: how roles reach the sequencer. It starts when the conductor first looks at its mail, so that processes
+            added before that are forked from one without further threads.
     """
 
     sequencer: Sequencer
     events: EventLog
     logs: Path
+    service: Service
     roles: list[Role] = field(default_factory=list)
+    leash: Leash = field(default_factory=Leash)
 
     def add(self, name: str, slot: Worker, body: Body) -> None:
         """Start a process."""
@@ -78,18 +74,15 @@ class LocalNetwork:
         self._start(role)
 
     def _start(self, role: Role) -> None:
-        ours, theirs = multiprocessing.Pipe()
         context = multiprocessing.get_context("fork")
-        others = [other.connection for other in self.roles if other.connection is not None]
-        arguments = (role.body, theirs, [ours, *others], self._log(role))
-        role.process = context.Process(target=live, args=arguments, daemon=True)
+        role.process = context.Process(target=live, args=(role.body, self.leash, self._log(role)), daemon=True)
         sys.stdout.flush()
         sys.stderr.flush()
-        # A signal between the fork and the child's first line would run the conductor's handler in the child.
-        with signals_held():
+        # A signal between the fork and the child's first line would run the conductor's handler in the child, and a
+        # lock that a thread of the service holds would stay locked in it for ever.
+        with signals_held(), self.service.paused():
             role.process.start()
-        theirs.close()
-        role.connection, role.waiting_since = ours, None
+        role.alive = True
 
     def _log(self, role: Role) -> Path:
         return self.logs / f"{role.name}-{role.slot}.log"
@@ -101,7 +94,6 @@ class LocalNetwork:
             if time.monotonic() >= end:
                 return False
             self.serve(TICK)
-        self._answer_polls()
         return True
 
     def meanwhile(self, work: Callable[[], T]) -> T:
@@ -113,68 +105,19 @@ class LocalNetwork:
             return future.result()
 
     def serve(self, seconds: float) -> None:
-        """Answer what comes within ``seconds``."""
-        self._answer_polls()
-        by_connection = {role.connection: role for role in self.roles if role.connection is not None}
-        for ready in wait(list(by_connection), seconds):
-            role = by_connection[ready]  # type: ignore[index]  # wait returns what it was given
-            try:
-                data = role.connection.recv_bytes(MAX_MESSAGE)  # type: ignore[union-attr]
-            except (EOFError, OSError):
-                self._gone(role)
-                continue
-            try:
-                check_nesting(data)
-                self._handle(role, json.loads(data))
-            except (ValueError, KeyError, TypeError, AttributeError, FormatError) as error:
-                self._reply(role, {"refused": f"malformed message: {error}"[:200]})
-        self._answer_polls()
-
-    def _handle(self, role: Role, message: dict[str, Any]) -> None:
-        match message["op"]:
-            case "submit":
-                try:
-                    answer: dict[str, Any] = {"index": self.sequencer.submit(message["entry"].encode("utf-8"))}
-                except Refusal as error:
-                    answer = {"refused": str(error)}
-                    self.events.emit("refused", role=role.name, worker=role.slot, detail=str(error))
-                self._reply(role, answer)
-            case "poll":
-                role.waiting_since = int(message["since"])
-            case "tell":
-                if message["kind"] in TOLD.get(role.name, ()):
-                    self.events.emit(message["kind"], **message["data"])
-
-    def _answer_polls(self) -> None:
-        for role in self.roles:
-            since = role.waiting_since
-            if role.connection is not None and since is not None and since < len(self.sequencer.log):
-                role.waiting_since = None
-                self._reply(role, {"entries": self._some_entries(since)})
-
-    def _some_entries(self, since: int) -> list[str]:
-        """Entries from ``since`` on, as many as an answer holds and at least one."""
-        entries, size = [], 0
-        for entry in self.sequencer.entries(since):
-            entries.append(entry.decode("utf-8"))
-            size += len(entry)
-            if size >= ANSWER_BYTES:
-                break
-        return entries
-
-    def _reply(self, role: Role, answer: dict[str, Any]) -> None:
-        try:
-            if role.connection is not None:
-                role.connection.send_bytes(json.dumps(answer).encode("utf-8"))
-        except OSError:
-            self._gone(role)
+        """Do what comes within ``seconds``."""
+        self.service.start()
+        ends = {role.process.sentinel: role for role in self.roles if role.alive and role.process is not None}
+        for ready in wait([self.service.mailbox.fileno(), *ends], seconds):
+            if ready in ends:
+                self._gone(ends[ready])
+        self.service.mailbox.serve()
 
     def _gone(self, role: Role) -> None:
         """A process ended: start it again, unless it had finished or keeps dying."""
-        if role.connection is None or role.process is None:
+        if role.process is None:
             return
-        role.connection.close()
-        role.connection = role.waiting_since = None
+        role.alive = False
         role.process.join()
         if role.process.exitcode == 0:
             return
@@ -189,7 +132,7 @@ class LocalNetwork:
         self._require_workers(role, reason)
 
     def _require_workers(self, role: Role, reason: str) -> None:
-        left = any(other.connection is not None for other in self.roles if other.name == "worker")
+        left = any(other.alive for other in self.roles if other.name == "worker")
         if role.name == "worker" and not left and self.sequencer.ledger.run_close is None:
             raise RunFailed(
                 f"every worker process has ended, the last with: {reason}",
@@ -201,23 +144,21 @@ class LocalNetwork:
         return {role.slot for role in self.roles if role.name == name and role.lost}
 
     def stop(self) -> None:
-        """End the processes: when the run is closed they do so by themselves, otherwise because we hang up."""
+        """End the processes: when the run is closed they do so by themselves, otherwise because we let them go."""
         with signals_held():
             end = time.monotonic() + GRACE
             while self.sequencer.ledger.run_close is not None and time.monotonic() < end:
-                if not any(role.connection for role in self.roles):
+                if not any(role.alive for role in self.roles):
                     break
                 self.serve(TICK)
-            for role in self.roles:
-                if role.connection is not None:
-                    role.connection.close()
-                    role.connection = None
+            self.leash.let_go()
             for role in self.roles:
                 if role.process is not None:
                     role.process.join(max(0.0, end - time.monotonic()))
                     if role.process.is_alive():
                         role.process.kill()
                         role.process.join()
+            self.service.stop()
 
 
 def _last_line(path: Path) -> str:

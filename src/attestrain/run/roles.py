@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from attestrain.corpus.dataset import Dataset
 from attestrain.record.digest import ZERO_DIGEST, Digest
+from attestrain.record.keys import SigningKey
 from attestrain.record.names import Address, Round, Text, Worker
 from attestrain.record.spec import RunSpec
 from attestrain.record.statements import Join, sign
@@ -22,9 +23,10 @@ from attestrain.run.folder import RunFolder
 from attestrain.run.follower import Follower
 from attestrain.run.keyring import Keyring
 from attestrain.run.local import LocalNetwork
-from attestrain.run.pipe import PipeExchange
+from attestrain.run.service.client import Caller, HttpBlobs, HttpExchange
+from attestrain.run.service.members import Member, Members
+from attestrain.run.service.server import Door
 from attestrain.run.worker import KEY_EPOCH, Seat, WorkerRole
-from attestrain.store.blobs import BlobStore
 from attestrain.train.engine import Engine
 from attestrain.train.task import Task
 
@@ -42,6 +44,12 @@ def invited(config: RunConfig, keys: Keyring) -> dict[tuple[str, Worker], Addres
         for role, count in seats.items()
         for slot in range(count)
     }
+
+
+def members(config: RunConfig, keys: Keyring) -> Members:
+    """Who may write to the service of a run on this machine: everybody invited, and the worker alone with its curve."""
+    found = [(address, Member(role, slot)) for (role, slot), address in invited(config, keys).items()]
+    return Members([*found, (keys.signing(SOLO).address, Member(SOLO, Worker(0)))])
 
 
 class Cast:
@@ -63,14 +71,17 @@ class Cast:
         self._dataset = dataset
         self._task = task
         self._environment = environment
+        self._door: Door | None = None
         self._workers = [Worker(slot) for slot in range(config.schedule.workers)]
         self._auditors = [Worker(slot) for slot in range(config.audit.auditors)]
         # Keys are opened before the fork: a key that a process does not need, it forgets by dropping this object.
         names = [f"worker-{slot}" for slot in self._workers] + [f"auditor-{slot}" for slot in self._auditors]
         self._keys = {name: (keys.signing(name), keys.signing(f"{name}-session")) for name in names}
+        self._solo_key = keys.signing(SOLO)
 
     def start(self, network: LocalNetwork) -> None:
         """Start every process."""
+        self._door = network.service.door
         for slot in self._workers:
             network.add("worker", slot, functools.partial(self._work, slot))
         for slot in self._auditors:
@@ -86,9 +97,17 @@ class Cast:
         """Whether what runs beside the rounds is done too, or will never be."""
         return lambda: not self._config.local.solo or bool(network.lost(SOLO)) or _solo_done(network.events)
 
-    def _work(self, slot: Worker, exchange: PipeExchange) -> None:
+    def _dial(self, key: SigningKey) -> Caller:
+        """Reach the sequencer, in the process that is going to."""
+        if self._door is None:
+            raise AssertionError("a process runs before the cast was started")
+        return Caller(self._door, key)
+
+    def _work(self, slot: Worker) -> None:
+        caller = self._dial(self._keys[f"worker-{slot}"][0])
+        exchange = HttpExchange(caller)
         seat = self._join("worker", slot, exchange)
-        follower, split = self._follower(exchange), self._dataset.split("train")
+        follower, split = Follower(self._spec, exchange, HttpBlobs(caller)), self._dataset.split("train")
         keep = self._config.local.keep_states_every
         cheat = next((cheat for cheat in self._config.cheat if cheat.worker == slot), None)
         if cheat is None:
@@ -100,13 +119,12 @@ class Cast:
         else:
             WorkerRole(seat, follower, engine, split, keep).run()
 
-    def _follower(self, exchange: Exchange) -> Follower:
-        return Follower(self._spec, exchange, BlobStore(self._run.store))
-
-    def _audit(self, slot: Worker, exchange: PipeExchange) -> None:
+    def _audit(self, slot: Worker) -> None:
+        caller = self._dial(self._keys[f"auditor-{slot}"][0])
+        exchange = HttpExchange(caller)
         seat = self._join("auditor", slot, exchange)
-        engine = Engine(self._spec, self._task)
-        AuditorRole(seat, self._follower(exchange), engine, self._dataset.split("train")).run()
+        follower, engine = Follower(self._spec, exchange, HttpBlobs(caller)), Engine(self._spec, self._task)
+        AuditorRole(seat, follower, engine, self._dataset.split("train")).run()
 
     def _join(self, role: str, slot: Worker, exchange: Exchange) -> Seat:
         """Take the slot; a process that was started again sends the same bytes and finds itself joined."""
@@ -125,7 +143,8 @@ class Cast:
         exchange.submit(sign(join, participant).to_bytes())
         return Seat(slot, session, self._environment, self._run.role(role, slot))
 
-    def _solo(self, exchange: PipeExchange) -> None:
+    def _solo(self) -> None:
+        exchange = HttpExchange(self._dial(self._solo_key))
         engine = Engine(self._spec, self._task)
         evaluate = Evaluator(Engine(self._spec, self._task), self._dataset, self._config.local.validation_sequences)
         rounds = self._spec.schedule.rounds

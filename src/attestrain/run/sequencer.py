@@ -9,7 +9,7 @@ from typing import Protocol
 from attestrain.errors import AttestrainError
 from attestrain.record.digest import Digest, sha256
 from attestrain.record.keys import SigningKey
-from attestrain.record.names import Index, Round, Worker
+from attestrain.record.names import Address, Index, Round, Worker
 from attestrain.record.spec import RunSpec
 from attestrain.record.statements import Published, Receipt, Signed, Statement, sign
 from attestrain.record.transcript import Log
@@ -57,6 +57,11 @@ class Sequencer:
             signed = Signed.from_bytes(entry)
             admit(self.ledger, signed)
             self._seen[sha256(entry)] = self.ledger.file(signed)
+
+    @property
+    def address(self) -> Address:
+        """The account that signs the sequencer's own statements."""
+        return self._key.address
 
     def submit(self, entry: bytes) -> Index:
         """Append an entry durably, or find it.

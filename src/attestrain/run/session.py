@@ -36,11 +36,12 @@ from attestrain.run.gate import Gate
 from attestrain.run.keyring import Keyring
 from attestrain.run.local import LocalNetwork
 from attestrain.run.narrator import Narrator
-from attestrain.run.pipe import STOPPING
 from attestrain.run.preparation import Prepared, prepare, reopen
-from attestrain.run.roles import Cast, invited, solo_loss
+from attestrain.run.process import STOPPING
+from attestrain.run.roles import Cast, invited, members, solo_loss
 from attestrain.run.round import Conductor
 from attestrain.run.sequencer import Sequencer
+from attestrain.run.service.opening import open_service
 from attestrain.store.atomic import write_atomic
 from attestrain.store.blobs import BlobStore
 from attestrain.store.log import DurableLog
@@ -206,7 +207,9 @@ class _Session:
         gate = Gate(self.store, self.history, leaves, invited(config, keys), run.environments)
         self.sequencer = Sequencer(self.spec, log, keys.signing("sequencer"), gate)
         self.environment = self._describe_environment()
-        self.network = LocalNetwork(self.sequencer, events, run.logs)
+        verifier, accounts = self.note_key.verifier, members(config, keys)
+        service = open_service(run, self.sequencer, self.history, events, self.dataset, verifier, accounts)
+        self.network = LocalNetwork(self.sequencer, events, run.logs, service)
         self.conductor = Conductor(self.sequencer, self.history, self.network, config.local.deadline)
         self.narrator = Narrator(events, self.sequencer)
         self.loss: float | None = None

@@ -11,7 +11,7 @@ from attestrain.record.blob import BlobRef
 from attestrain.record.names import Round
 from attestrain.record.spec import RunSpec
 from attestrain.record.trace import StateRefs, Trace
-from attestrain.store.blobs import BlobStore
+from attestrain.store.blobs import Blobs
 from attestrain.train.state import State, state_from_blobs
 
 ADOPTED = 1
@@ -29,14 +29,14 @@ def needed(trace: Trace, segment: int) -> StateRefs:
     return {name: ref for name, ref in state.items() if segment != ADOPTED or name != "params"}
 
 
-def upload(store: BlobStore, state: State, refs: StateRefs) -> None:
+def upload(store: Blobs, state: State, refs: StateRefs) -> None:
     """Put those components of a state into the store that ``refs`` names and that are not there yet."""
     for name, ref in refs.items():
         if not store.has(ref):
             store.put(state[name].tobytes())
 
 
-def fetch(store: BlobStore, spec: RunSpec, refs: StateRefs, known: Mapping[BlobRef, bytes]) -> State:
+def fetch(store: Blobs, spec: RunSpec, refs: StateRefs, known: Mapping[BlobRef, bytes]) -> State:
     """The state named by ``refs``; components in ``known`` are taken from there.
 
     Raises:

@@ -7,13 +7,41 @@ much as a small blob, and enough of them to keep each small.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from attestrain.errors import FormatError, Unreachable
-from attestrain.record.blob import BlobRef, blob_ref
-from attestrain.record.digest import Buffer
+from attestrain.record.blob import CELL, BlobRef, blob_ref
+from attestrain.record.digest import Buffer, Digest
+from attestrain.record.merkle import leaf_hash, root_of_hashes
 from attestrain.store.atomic import sync_folder, write_atomic
+
+RECEIVING = ".receiving."
+"""How the names of unfinished blobs begin."""
+
+
+class Blobs(Protocol):
+    """Blobs somewhere: in a folder here, or at the sequencer's."""
+
+    def put(self, data: Buffer) -> BlobRef:
+        """Keep ``data``, durably before this returns."""
+        ...
+
+    def get(self, ref: BlobRef) -> bytes:
+        """The blob's bytes, hashed again and found to be what ``ref`` names.
+
+        Raises:
+            Unreachable: there is no such blob.
+            FormatError: what came is not that blob.
+        """
+        ...
+
+    def has(self, ref: BlobRef) -> bool:
+        """Whether the blob is there already. False may also mean that asking costs more than sending."""
+        ...
 
 
 class BlobStore:
@@ -57,6 +85,24 @@ class BlobStore:
         except OSError as error:
             raise Unreachable(f"blob {ref.root.hex()} cannot be written: {error.strerror}") from error
 
+    def sweep(self) -> None:
+        """Remove what a crash left of blobs that were coming in. For the one process that receives."""
+        for path in self._folder.glob(f"{RECEIVING}*"):
+            path.unlink(missing_ok=True)
+
+    @contextmanager
+    def receiving(self, ref: BlobRef) -> Iterator[Receiver]:
+        """Take a blob in pieces, as it comes from somebody else; all is dropped unless `Receiver.keep` is called."""
+        try:
+            handle, name = tempfile.mkstemp(prefix=RECEIVING, dir=self._folder)
+        except OSError as error:
+            raise Unreachable(f"blob {ref.root.hex()} cannot be written: {error.strerror}") from error
+        try:
+            yield Receiver(ref, handle, Path(name), self.path(ref))
+        finally:
+            os.close(handle)
+            Path(name).unlink(missing_ok=True)
+
     def get(self, ref: BlobRef) -> bytes:
         """The blob's bytes, hashed again and found to be what ``ref`` names.
 
@@ -90,3 +136,60 @@ class BlobStore:
             self.path(ref).unlink(missing_ok=True)
         except OSError as error:
             raise Unreachable(f"blob {ref.root.hex()} cannot be deleted: {error.strerror}") from error
+
+
+class Receiver:
+    """A blob that is coming in. Use `BlobStore.receiving`.
+
+    Raises:
+        FormatError: what comes is not the blob.
+        Unreachable: the file system refuses.
+    """
+
+    def __init__(self, ref: BlobRef, handle: int, building: Path, target: Path) -> None:
+        self._ref = ref
+        self._handle = handle
+        self._building = building
+        self._target = target
+        self._size = 0
+        self._rest = b""
+        self._leaves: list[Digest] = []
+
+    def write(self, piece: bytes) -> None:
+        """Take the next piece."""
+        self._size += len(piece)
+        if self._size > self._ref.size:
+            raise FormatError(f"more than the {self._ref.size} bytes of blob {self._ref.root.hex()}")
+        data = self._rest + piece
+        whole = len(data) // CELL * CELL
+        self._leaves += [leaf_hash(data[at : at + CELL]) for at in range(0, whole, CELL)]
+        self._rest = data[whole:]
+        self._try(lambda: _write_all(self._handle, piece))
+
+    def keep(self) -> None:
+        """Check that it is the whole blob and keep it, durably before this returns."""
+        leaves = [*self._leaves, leaf_hash(self._rest)] if self._rest else self._leaves
+        if BlobRef(root_of_hashes(leaves), self._size) != self._ref:
+            raise FormatError(f"these bytes are not blob {self._ref.root.hex()}")
+        self._try(self._move)
+
+    def _move(self) -> None:
+        os.fchmod(self._handle, 0o644)
+        os.fsync(self._handle)
+        with suppress(FileExistsError):
+            self._target.parent.mkdir()
+            sync_folder(self._target.parent.parent)
+        os.replace(self._building, self._target)
+        sync_folder(self._target.parent)
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except OSError as error:
+            raise Unreachable(f"blob {self._ref.root.hex()} cannot be written: {error.strerror}") from error
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]

@@ -1,0 +1,1 @@
+"""The sequencer's HTTP service and its clients (spec/http.md)."""
