@@ -20,7 +20,8 @@ from attestrain.record.statements import KINDS, Signed, sign
 from attestrain.record.trace import KINDS as SEGMENTS
 from attestrain.record.trace import Segment, StepRecord, Trace, state_root
 from tests.vectors.make_trace import make_trace
-from tests.vectors.teller import key, make_spec, story
+from tests.vectors.stories import chain_story
+from tests.vectors.teller import key, make_spec
 
 printable = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
 digests = st.binary(min_size=32, max_size=32).map(Digest)
@@ -41,7 +42,7 @@ u32 = st.integers(0, 2**32 - 1)
 segments = st.builds(
     Segment, st.sampled_from(SEGMENTS), st.lists(st.builds(StepRecord, digests, u32, u32, u32), max_size=3).map(tuple)
 )
-ENTRY = next(item for item in story().said if type(item.statement).__name__ == "Receipt").signed
+ENTRY = next(item for item in chain_story().said if type(item.statement).__name__ == "Receipt").signed
 
 
 @settings(max_examples=60)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -7,19 +8,33 @@ from hypothesis import strategies as st
 
 from attestrain.errors import FormatError
 from attestrain.record.digest import Digest
-from attestrain.record.names import Index, Round, Worker
-from attestrain.record.spec import Schedule
-from attestrain.record.statements import Finding, Published, Receipt, Signed, Statement
+from attestrain.record.names import Address, Index, Round, Worker
+from attestrain.record.spec import RunSpec, Schedule
+from attestrain.record.statements import (
+    Beacon,
+    CommitClose,
+    Finding,
+    Join,
+    Leave,
+    Published,
+    Receipt,
+    RoundOpen,
+    Signed,
+    Statement,
+)
 from attestrain.rules.admission import Inadmissible, admit
 from attestrain.rules.assignment import Assignment
 from attestrain.rules.beacon import commitment_root
 from attestrain.rules.bijection import MAX_DOMAIN, Bijection
-from attestrain.rules.draws import Draw, drawn_segments, draws, is_drawn, missing_findings
+from attestrain.rules.draws import drawn_segments, draws, is_drawn
 from attestrain.rules.faults import faults, standing
 from attestrain.rules.ledger import Ledger
 from attestrain.rules.membership import absences, candidates
 from attestrain.rules.votes import Fault, Votes
-from tests.vectors.teller import Said, Teller, make_spec, play_round, session, story
+from tests.property.crowd import Attempt, Crowd, attempts
+from tests.vectors.refused import place
+from tests.vectors.stories import chain_story, play_round
+from tests.vectors.teller import Said, Teller, chain_spec, make_spec
 
 digests = st.binary(min_size=32, max_size=32).map(Digest)
 
@@ -71,7 +86,8 @@ def counted_anew(findings: list[tuple[int, Finding]], needed: int) -> dict[Worke
     return proven
 
 
-STORY = story()
+STORY = chain_story()
+SPECS = [make_spec(), chain_spec()]
 FINDING = next(item.statement for item in STORY.said if isinstance(item.statement, Finding))
 
 
@@ -126,86 +142,14 @@ def test_what_follows_does_not_depend_on_arrival_or_on_what_the_excluded_send(
     assert commitments[0] == commitments[1]
 
 
-Attempt = tuple[str, int, int, int, str]
-attempts = st.lists(
-    st.tuples(
-        st.sampled_from(
-            ["go on"] * 12
-            + ["join", "open", "receipt", "close", "publish", "aggregate", "find", "end", "twist", "again"]
-        ),
-        st.integers(0, 2),
-        st.integers(0, 2),
-        st.integers(0, 5),
-        st.sampled_from(["exact", "fault"]),
-    ),
-    min_size=25,
-    max_size=60,
-)
-
-
-class Crowd(Teller):
-    """Tries to say whatever comes to mind; only what is admitted counts."""
-
-    def go_on(self, outcome: str) -> None:
-        """The next thing that an honest run would say; findings say ``outcome``."""
-        latest = Round(len(self.ledger.rounds) - 1)
-        book = self.ledger.rounds[latest]
-        waiting = [slot for slot in self.ledger.slots("worker") if slot not in book.receipts]
-        unpublished = sorted(book.receipts.keys() - book.published.keys())
-        unanswered = [draw for draw in missing_findings(self.ledger, latest) if draw.worker in book.published]
-        if book.closed is None:
-            self.receipt(latest, waiting[0]) if waiting else self.close(latest)
-        elif unpublished and book.aggregated is None:
-            self.publish(latest, unpublished[0])
-        elif unanswered:
-            self.find(unanswered[0], outcome)
-        elif book.aggregated is None:
-            self.aggregate(latest)
-        else:
-            self.round_open(latest + 1)
-
-    def attempt(self, attempt: Attempt) -> None:
-        what, a, b, c, outcome = attempt
-        rounds = self.ledger.rounds
-        latest = max(len(rounds) - 1, 0)
-        match what:
-            case "go on":
-                self.go_on(outcome)
-            case "join":
-                role = ("worker", "auditor")[c % 2]
-                self.join(role, a, b)
-            case "open":
-                self.round_open(len(rounds) + (c == 5))
-            case "receipt" if rounds:
-                self.receipt(latest - b // 2 * (latest > 0), a)
-            case "close" if rounds:
-                self.close(latest)
-            case "publish" if rounds and (receipts := rounds[Round(latest)].receipts):
-                self.publish(latest, sorted(receipts)[a % len(receipts)])
-            case "aggregate" if rounds:
-                self.aggregate(latest)
-            case "find" if rounds:
-                drawn = draws(self.ledger, Round(b % len(rounds)))
-                self.find(
-                    drawn[(7 * a + c) % len(drawn)] if drawn else Draw(Round(0), Worker(a), c, Worker(0)), outcome
-                )
-            case "end" if rounds and rounds[Round(latest)].aggregated:
-                if c == 5:
-                    self.run_close()
-            case "twist" if rounds:
-                wrong = replace(self.make_receipt(latest, a), tokens=c)  # type: ignore[arg-type]
-                self.say(wrong, session("worker", a, self.epoch("worker", a)))
-            case "again" if self.said:
-                self.say(*vars(self.said[(9 * a + 3 * b + c) % len(self.said)]).values())
-
-
 def history(ledger: Ledger) -> dict[Round, object]:
-    """What may never change about a round once it is closed, and once it is aggregated."""
+    """What may never change about a round once it is closed, its draw once it is known, its members once aggregated."""
     fixed: dict[Round, object] = {}
     for round_, book in ledger.rounds.items():
         if book.closed:
             members = candidates(ledger, round_) if book.aggregated else None
-            fixed[round_] = (standing(ledger, round_), draws(ledger, round_), members)
+            drawn = draws(ledger, round_) if ledger.draw_seed(round_) else None
+            fixed[round_] = (standing(ledger, round_), drawn, members)
     return fixed
 
 
@@ -221,14 +165,20 @@ def slots(said: list[Said]) -> list[tuple[object, ...]]:
     return filled
 
 
-@settings(max_examples=25)
-@given(attempts)
-def test_no_admitted_sequence_fills_a_slot_twice_or_changes_the_past(tries: list[Attempt]):
-    crowd = Crowd(make_spec())
+def started(spec: RunSpec) -> Crowd:
+    crowd = Crowd(spec)
     crowd.open()
     for role, slot in (("worker", 0), ("worker", 1), ("auditor", 0), ("auditor", 1)):
         crowd.join(role, slot)
+    crowd.hear(0)
     crowd.round_open(0)
+    return crowd
+
+
+@settings(max_examples=25)
+@given(st.sampled_from(SPECS), attempts)
+def test_no_admitted_sequence_fills_a_slot_twice_or_changes_the_past(spec: RunSpec, tries: list[Attempt]):
+    crowd = started(spec)
     before: dict[Round, object] = {}
     excluded: dict[Worker, Fault] = {}
     for attempt in tries:
@@ -240,7 +190,8 @@ def test_no_admitted_sequence_fills_a_slot_twice_or_changes_the_past(tries: list
         now = history(crowd.ledger)
         for round_, (old_standing, old_draws, old_members) in before.items():  # type: ignore[misc]
             standing_, drawn, members = now[round_]  # type: ignore[misc]
-            assert (standing_, drawn) == (old_standing, old_draws)
+            assert standing_ == old_standing
+            assert drawn == old_draws or old_draws is None
             assert members == old_members or old_members is None
         assert excluded.items() <= faults(crowd.ledger).items()
         before, excluded = now, faults(crowd.ledger)
@@ -249,8 +200,63 @@ def test_no_admitted_sequence_fills_a_slot_twice_or_changes_the_past(tries: list
         assert all(is_drawn(crowd.ledger, draw) for draw in draws(crowd.ledger, round_))
 
 
+def in_force(said: list[Said], role: str, slot: int, round_: int) -> tuple[int, Address] | None:
+    """Key epoch and session key that a slot may sign a round with after ``said``, from the page's definition."""
+    key = None
+    for item in said:
+        statement = item.statement
+        if isinstance(statement, Join) and (statement.role, statement.worker) == (role, slot):
+            key = (statement.key_epoch, statement.session, statement.until)
+        elif isinstance(statement, Leave) and (statement.role, statement.worker) == (role, slot):
+            key = None
+    return None if key is None or key[2] < round_ else key[:2]
+
+
+def heard(said: list[Said], epoch: int) -> bool:
+    return any(isinstance(item.statement, Beacon) and item.statement.epoch == epoch for item in said)
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(SPECS), attempts)
+def test_nobody_who_left_and_no_key_that_ended_signs_anything_in(spec: RunSpec, tries: list[Attempt]):
+    crowd = started(spec)
+    for attempt in tries:
+        with suppress(Inadmissible):
+            crowd.attempt(attempt)
+    for index, item in enumerate(crowd.said):
+        statement, before = item.statement, crowd.said[:index]
+        if isinstance(statement, Receipt | Published):
+            where = ("worker", statement.worker, statement.round)
+            assert in_force(before, *where) == (statement.key_epoch, item.key.address)
+        elif isinstance(statement, Finding):
+            where = ("auditor", statement.auditor, statement.round)
+            assert in_force(before, *where) == (statement.key_epoch, item.key.address)
+        elif isinstance(statement, CommitClose):
+            present = [slot for slot in range(3) if in_force(before, "auditor", slot, statement.round)]
+            assert crowd.ledger.rounds[statement.round].auditors == tuple(present)
+
+
+@settings(max_examples=25)
+@given(attempts)
+def test_nothing_that_rests_on_the_chain_comes_before_it_was_heard(tries: list[Attempt]):
+    crowd = started(chain_spec())
+    for attempt in tries:
+        with suppress(Inadmissible):
+            crowd.attempt(attempt)
+    for index, item in enumerate(crowd.said):
+        statement, before = item.statement, crowd.said[:index]
+        if isinstance(statement, RoundOpen):
+            assert heard(before, statement.round)
+        elif isinstance(statement, Published | Finding):
+            assert heard(before, statement.round + 1)
+        elif isinstance(statement, Beacon) and statement.epoch:
+            close = place(crowd.said, CommitClose, round=statement.epoch - 1)
+            assert close < statement.size <= index
+            assert statement.root == crowd.log.root(statement.size)
+
+
 @settings(max_examples=40)
-@given(st.integers(0, 39), st.binary(min_size=65, max_size=65))
+@given(st.integers(0, 62), st.binary(min_size=65, max_size=65))
 def test_a_made_up_signature_is_refused(index: int, signature: bytes):
     ledger = Ledger(STORY.spec)
     for item in STORY.said[:index]:

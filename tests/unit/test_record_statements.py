@@ -13,10 +13,11 @@ from attestrain.record.eip712 import DOMAIN_NAME, DOMAIN_VERSION, keccak256
 from attestrain.record.keys import ORDER
 from attestrain.record.names import SOLIDITY, RunId, Text
 from attestrain.record.statements import KINDS, MAX_STATEMENT, Finding, Join, LogOpen, Receipt, Signed, Statement, sign
-from tests.vectors.make_statements import place
-from tests.vectors.teller import key, story
+from tests.vectors.refused import place
+from tests.vectors.stories import chain_story
+from tests.vectors.teller import key
 
-SAID = story().said
+SAID = chain_story().said
 EXAMPLES = {kind.__name__: SAID[place(SAID, kind)] for kind in KINDS.values()}
 EVERY_KIND = pytest.mark.parametrize("name", EXAMPLES)
 
@@ -76,7 +77,7 @@ def test_every_quantity_is_signed(name: str):
 
 def test_kinds_with_equal_quantities_have_different_digests():
     assert len({item.statement.signing_digest() for item in EXAMPLES.values()}) == len(EXAMPLES)
-    assert len({kind.FORMAT for kind in KINDS.values()}) == len(KINDS) == 9
+    assert len({kind.FORMAT for kind in KINDS.values()}) == len(KINDS) == 11
 
 
 @EVERY_KIND

@@ -7,15 +7,18 @@ import pytest
 
 from attestrain.errors import FormatError
 from attestrain.record.names import Address, Round, Worker
-from attestrain.record.statements import Finding, Signed, sign
+from attestrain.record.statements import Beacon, Finding, Signed, sign
 from attestrain.rules.admission import Inadmissible, admit
 from attestrain.rules.draws import Draw, draws
 from attestrain.rules.faults import faults
-from tests.vectors.make_statements import refusals
-from tests.vectors.teller import Said, Teller, key, make_spec, participant, play_round, refile, session, story
+from attestrain.rules.ledger import Ledger
+from tests.vectors.refused import place, refusals
+from tests.vectors.stories import chain_story, play_round, story
+from tests.vectors.teller import Said, Teller, key, make_spec, participant, refile, session
 
-TOLD = story()
-REFUSALS = list(refusals(TOLD))
+TOLD, ON_CHAIN = story(), chain_story()
+STORIES = [("recorded", TOLD), ("chain", ON_CHAIN)]
+REFUSALS = [(name, told, *refusal) for name, told in STORIES for refusal in refusals(told)]
 
 
 def refused(told: Teller, said: Said, claim: int, words: str) -> None:
@@ -24,18 +27,18 @@ def refused(told: Teller, said: Said, claim: int, words: str) -> None:
     assert caught.value.claim == claim
 
 
-def test_an_honest_transcript_is_admitted_entry_by_entry():
-    ledger = refile(TOLD.spec, [])
-    for item in TOLD.said:
-        admit(ledger, item.signed)
-        ledger.file(item.signed)
-    assert ledger.size == len(TOLD.said) == 40
+@pytest.mark.parametrize(("told", "entries"), [(TOLD, 40), (ON_CHAIN, 63)], ids=["recorded", "chain"])
+def test_an_honest_transcript_is_admitted_entry_by_entry(told: Teller, entries: int):
+    ledger = refile(told.spec, [])
+    go_on(ledger, told.said)
+    assert ledger.size == len(told.said) == entries
 
 
-@pytest.mark.parametrize(("why", "after", "said", "claim"), REFUSALS, ids=[case[0] for case in REFUSALS])
-def test_a_transcript_with_one_change_is_refused(why: str, after: int, said: Said, claim: int):
+@pytest.mark.parametrize("case", REFUSALS, ids=[f"{case[0]}: {case[2]}" for case in REFUSALS])
+def test_a_transcript_with_one_change_is_refused(case: tuple[str, Teller, str, int, Said, int]):
+    _, told, _, after, said, claim = case
     with pytest.raises(Inadmissible) as caught:
-        admit(refile(TOLD.spec, TOLD.said[:after]), said.signed)
+        admit(refile(told.spec, told.said[:after]), said.signed)
     assert caught.value.claim == claim
 
 
@@ -54,6 +57,19 @@ def test_leaving_out_an_entry_that_others_build_on_shows(index: int):
     kind = type(TOLD.said[index].statement).__name__
     harmless = {"Finding", "RunClose"} | ({"Published", "Receipt"} if index > 25 else set())
     assert broken or kind in harmless
+
+
+def go_on(ledger: Ledger, said: list[Said]) -> None:
+    for item in said:
+        admit(ledger, item.signed)
+        ledger.file(item.signed)
+
+
+@pytest.mark.parametrize("index", range(place(ON_CHAIN.said, Beacon, epoch=3)))
+def test_leaving_out_what_was_anchored_shows(index: int):
+    ledger = refile(ON_CHAIN.spec, ON_CHAIN.said[:index])
+    with pytest.raises(Inadmissible):
+        go_on(ledger, ON_CHAIN.said[index + 1 :])
 
 
 def test_a_malformed_signature_is_a_format_error():

@@ -11,7 +11,8 @@ from attestrain.record.names import Round, Worker
 from attestrain.record.spec import Schedule
 from attestrain.rules.assignment import MAX_PASSES, Assignment
 from attestrain.rules.beacon import commitment_root, draw_seed, epoch_beacon, round_beacon
-from tests.vectors.teller import make_spec, story
+from tests.vectors.stories import story
+from tests.vectors.teller import make_spec
 
 SCHEDULE = Schedule(rounds=2, steps=4, segment_steps=2, batch=3, sequence_tokens=8, workers=5)
 PLACES = 5 * 4 * 3

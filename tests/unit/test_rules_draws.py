@@ -10,7 +10,8 @@ from attestrain.record.digest import sha256
 from attestrain.record.names import Round, Worker
 from attestrain.record.spec import RunSpec, Schedule
 from attestrain.rules.draws import Draw, drawn_segments, draws, is_drawn, missing_findings
-from tests.vectors.teller import Teller, make_spec, story
+from tests.vectors.stories import story
+from tests.vectors.teller import Teller, make_spec
 
 FIRST = Round(0)
 

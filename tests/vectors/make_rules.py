@@ -6,16 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from attestrain.record.digest import ZERO_DIGEST, Digest, sha256
+from attestrain.record.digest import Digest, sha256
 from attestrain.record.names import Round, Worker
 from attestrain.rules.assignment import Assignment
-from attestrain.rules.beacon import commitment_root, draw_seed, epoch_beacon, round_beacon
+from attestrain.rules.beacon import epoch_beacon
 from attestrain.rules.bijection import Bijection
 from attestrain.rules.draws import drawn_segments, draws
 from attestrain.rules.faults import standing
 from attestrain.rules.ledger import Ledger
 from attestrain.rules.membership import members_root
-from tests.vectors.teller import make_spec, story
+from tests.vectors.stories import chain_story, story
+from tests.vectors.teller import Teller, make_spec
 
 TARGET = Path(__file__).parents[2] / "vectors/rules.json"
 KEY = sha256(b"key")
@@ -51,32 +52,46 @@ def assignments(beacon: Digest) -> list[dict[str, Any]]:
 
 
 def round_of(ledger: Ledger, round_: Round) -> dict[str, Any]:
-    """Everything that the rules derive about a round of the transcript in statements.json."""
-    spec, receipts = ledger.spec, standing(ledger, round_)
-    before = ledger.rounds.get(Round(round_ - 1))
-    base = before.closed.statement.commitment if before and before.closed else ZERO_DIGEST
-    commitment = commitment_root(receipts.values())
-    seed = draw_seed(epoch_beacon(spec), round_, commitment)
+    """Everything that the rules derive about a round of a transcript in statements.json."""
+    book, seed, receipts = ledger.rounds[round_], ledger.draw_seed(round_), standing(ledger, round_)
+    assert book.closed is not None
+    assert seed is not None
     return {
         "round": round_,
-        "beacon": round_beacon(epoch_beacon(spec), round_, base).hex(),
-        "commitment": commitment.hex(),
+        "beacon": book.opened.statement.beacon.hex(),
+        "commitment": book.closed.statement.commitment.hex(),
         "draw_seed": seed.hex(),
-        "segments": {str(worker): drawn_segments(spec, seed, worker) for worker in sorted(receipts)},
+        "segments": {str(worker): drawn_segments(ledger.spec, seed, worker) for worker in sorted(receipts)},
+        "auditors": list(book.auditors),
         "draws": [[draw.worker, draw.segment, draw.auditor] for draw in draws(ledger, round_)],
         "members_root": members_root({worker: item.update_root for worker, item in receipts.items()}).hex(),
     }
 
 
+def epochs(ledger: Ledger) -> list[dict[str, str]]:
+    """Every epoch's value, from spec or chain, and the beacon that follows from it."""
+    made = []
+    for epoch in range(len(ledger.rounds) + 1):
+        filed = ledger.beacons.get(Round(epoch))
+        value = filed.statement.value if filed else ledger.spec.beacon
+        made.append({"value": value.hex(), "beacon": epoch_beacon(ledger.spec, value).hex()})
+    return made
+
+
+def run(told: Teller) -> dict[str, Any]:
+    """What follows from a story."""
+    ledger = told.ledger
+    rounds = [round_of(ledger, round_) for round_ in ledger.rounds]
+    return {"run": told.spec.run_id.hex(), "epochs": epochs(ledger), "rounds": rounds}
+
+
 def make() -> dict[str, Any]:
     """Everything in the file."""
-    told = story()
-    beacon = round_beacon(epoch_beacon(told.spec), Round(0), ZERO_DIGEST)
+    chain = chain_story()
+    beacon = chain.ledger.rounds[Round(0)].opened.statement.beacon
     return {
         "bijection": {"key": KEY.hex(), "permutations": permutations()},
-        "run": told.spec.run_id.hex(),
-        "epoch_beacon": epoch_beacon(told.spec).hex(),
-        "rounds": [round_of(told.ledger, round_) for round_ in told.ledger.rounds],
+        "runs": {"recorded": run(story()), "chain": run(chain)},
         "assignment": {"beacon": beacon.hex(), "splits": assignments(beacon)},
     }
 

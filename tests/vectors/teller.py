@@ -1,14 +1,13 @@
-"""A small transcript to test rules with, and the means to tell others.
+"""The means to tell small transcripts that rules are tested with; `stories` tells two.
 
-A whole transcript in which little is honest work and much happens: three workers and two auditors, two rounds. Worker 0
-changes its session key, worker 1 is found at fault in round 0 and still sends a receipt in round 1, worker 2 does not
-publish in round 1. Digests stand for training that never took place: the rules on this page see digests only.
+Digests stand for training that never took place, and for blocks of a chain that does not exist: the rules see digests
+only.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from attestrain.record.blob import blob_ref
@@ -19,9 +18,11 @@ from attestrain.record.names import Branch, KeyEpoch, Round, Size, Text, Tokens,
 from attestrain.record.spec import Codec, Inner, Outer, RunSpec, Schedule, TaskSpec
 from attestrain.record.statements import (
     Aggregated,
+    Beacon,
     CommitClose,
     Finding,
     Join,
+    Leave,
     LogOpen,
     Published,
     Receipt,
@@ -32,14 +33,16 @@ from attestrain.record.statements import (
     sign,
 )
 from attestrain.record.trace import state_root
+from attestrain.record.transcript import Log
 from attestrain.rules.admission import admit
 from attestrain.rules.beacon import commitment_root, epoch_beacon, round_beacon
-from attestrain.rules.draws import Draw, missing_findings
+from attestrain.rules.draws import Draw
 from attestrain.rules.faults import standing
 from attestrain.rules.ledger import Ledger
 
 TRUNK = Branch(0)
 WORKERS, AUDITORS, ROUNDS = 3, 2, 2
+CHAIN_ROUNDS = 3
 LAYOUT = Layout((TensorSpec("w", (4, 3), Init("uniform", 129, -10)), TensorSpec("b", (3,), Init("zeros"))))
 
 
@@ -66,6 +69,15 @@ def make_spec(**changes: Any) -> RunSpec:
         "audit_votes": 2,
     }
     return RunSpec(**(values | changes))
+
+
+def chain_spec(**changes: Any) -> RunSpec:
+    """A run spec of three rounds whose beacons come from a chain."""
+    schedule = replace(make_spec().schedule, rounds=CHAIN_ROUNDS)
+    inner = replace(make_spec().inner, rates="3a83126f" * schedule.total_steps)
+    name = "vectors on a chain"
+    values: dict[str, Any] = {"name": name, "schedule": schedule, "inner": inner, "beacon_mode": "chain"}
+    return make_spec(**(values | changes))
 
 
 @functools.lru_cache
@@ -106,6 +118,7 @@ class Teller:
     def __init__(self, spec: RunSpec) -> None:
         self.spec, self.ledger = spec, Ledger(spec)
         self.said: list[Said] = []
+        self.log = Log()
         self.ends: dict[int, Digest] = {}
 
     def say(self, statement: Statement, key_: SigningKey | None = None) -> None:
@@ -114,6 +127,7 @@ class Teller:
         signed = said.signed
         admit(self.ledger, signed)
         self.ledger.file(signed)
+        self.log.append(signed.to_bytes())
         self.said.append(said)
 
     def open(self) -> None:
@@ -121,17 +135,36 @@ class Teller:
         origin = Text("attestrain.dev/runs/vectors")
         self.say(LogOpen(self.spec.run_id, key("sequencer").address, origin, sha256(b"not a real note key")))
 
-    def join(self, role: str, slot: int, epoch: int = 0) -> None:
+    def join(self, role: str, slot: int, epoch: int = 0, until: int | None = None) -> None:
         """Take a slot, or start its next key epoch."""
-        self.say(self.make_join(role, slot, epoch), participant(role, slot))
+        self.say(self.make_join(role, slot, epoch, until), participant(role, slot))
 
-    def make_join(self, role: str, slot: int, epoch: int = 0) -> Join:
-        """What `join` says."""
+    def make_join(self, role: str, slot: int, epoch: int = 0, until: int | None = None) -> Join:
+        """What `join` says; the key lasts to the end of the run unless ``until`` names a round."""
         names = (participant(role, slot).address, session(role, slot, epoch).address)
-        until = Round(self.spec.schedule.rounds - 1)
-        return Join(
-            self.spec.run_id, Text(role), Worker(slot), *names, KeyEpoch(epoch), until, ENVIRONMENT, ZERO_DIGEST
-        )
+        last = Round(self.spec.schedule.rounds - 1 if until is None else until)
+        place = (self.spec.run_id, Text(role), Worker(slot))
+        return Join(*place, *names, KeyEpoch(epoch), last, ENVIRONMENT, ZERO_DIGEST)
+
+    def leave(self, role: str, slot: int) -> None:
+        """Give up a slot."""
+        self.say(self.make_leave(role, slot), participant(role, slot))
+
+    def make_leave(self, role: str, slot: int) -> Leave:
+        """What `leave` says."""
+        account = participant(role, slot).address
+        return Leave(self.spec.run_id, Text(role), Worker(slot), account, self.epoch(role, slot))
+
+    def hear(self, epoch: int) -> None:
+        """Say what the chain said, if there is one."""
+        if self.spec.beacon_mode == "chain":
+            self.say(self.make_beacon(epoch))
+
+    def make_beacon(self, epoch: int) -> Beacon:
+        """What `hear` says: all that was said so far is anchored, but for epoch 0."""
+        size, root = (len(self.log), self.log.root()) if epoch else (0, ZERO_DIGEST)
+        value = sha256(f"block of epoch {epoch}".encode())
+        return Beacon(self.spec.run_id, TRUNK, Round(epoch), Size(size), root, Size(100 + 10 * epoch), value)
 
     def epoch(self, role: str, slot: int) -> KeyEpoch:
         """Key epoch of a slot now."""
@@ -152,7 +185,8 @@ class Teller:
         base, commitment = sha256(b"checkpoint 0"), ZERO_DIGEST
         if before and before.closed and before.aggregated:
             base, commitment = before.aggregated.statement.checkpoint, before.closed.statement.commitment
-        beacon = round_beacon(epoch_beacon(self.spec), Round(round_), commitment)
+        epoch = self.ledger.epoch(Round(round_)) or epoch_beacon(self.spec)
+        beacon = round_beacon(epoch, Round(round_), commitment)
         return RoundOpen(self.spec.run_id, TRUNK, Round(round_), base, beacon)
 
     def receipt(self, round_: int, slot: int) -> None:
@@ -247,34 +281,6 @@ class Teller:
         last = self.ledger.rounds[Round(rounds - 1)].aggregated
         assert last is not None
         self.say(RunClose(self.spec.run_id, TRUNK, Round(rounds), last.statement.checkpoint))
-
-
-def story(spec: RunSpec | None = None) -> Teller:
-    """The transcript of the module's docstring."""
-    told = Teller(spec or make_spec())
-    told.open()
-    for role, count in (("worker", WORKERS), ("auditor", AUDITORS)):
-        for slot in range(count):
-            told.join(role, slot)
-    play_round(told, 0, order=(2, 0, 1), published=(0, 1, 2), at_fault=(1,))
-    told.join("worker", 0, epoch=1)
-    play_round(told, 1, order=(0, 1, 2), published=(0,), at_fault=())
-    told.run_close()
-    return told
-
-
-def play_round(told: Teller, round_: int, order: tuple[int, ...], published: tuple[int, ...], at_fault: Any) -> None:
-    """One round: receipts in ``order``, and findings of a fault about the workers ``at_fault``."""
-    told.round_open(round_)
-    for slot in order:
-        told.receipt(round_, slot)
-    told.close(round_)
-    for slot in published:
-        told.publish(round_, slot)
-    told.aggregate(round_)
-    for draw in missing_findings(told.ledger, Round(round_)):
-        if draw.worker in published:
-            told.find(draw, "fault" if draw.worker in at_fault else "exact")
 
 
 def refile(spec: RunSpec, said: list[Said]) -> Ledger:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,44 +19,47 @@ from tests.vectors.make_statements import TARGET, derived, make
 
 STORED = json.loads(TARGET.read_text())
 PAGES = Path(__file__).parents[2] / "spec"
-ENTRIES = [entry.encode() for entry in STORED["transcript"]["entries"]]
 DOMAIN = "206fa6c9fc4bd4f1b25a9bbff9c84ee952d3cd7ef2744aff30a6b2b4f8e68056"
+REFUSED = [(mode, case) for mode, run in STORED["runs"].items() for case in run["refused"]]
 
 
-def ledger_of(entries: list[bytes]) -> Ledger:
-    ledger = Ledger(RunSpec.from_bytes(STORED["spec"].encode()))
-    for entry in entries:
+def entries_of(mode: str) -> list[bytes]:
+    return [entry.encode() for entry in STORED["runs"][mode]["transcript"]["entries"]]
+
+
+@functools.cache
+def ledger_after(mode: str, count: int) -> Ledger:
+    ledger = Ledger(RunSpec.from_bytes(STORED["runs"][mode]["spec"].encode()))
+    for entry in entries_of(mode)[:count]:
         signed = Signed.from_bytes(entry)
         admit(ledger, signed)
         ledger.file(signed)
     return ledger
 
 
-LEDGERS: dict[int, Ledger] = {}
-
-
-def ledger_after(count: int) -> Ledger:
-    if count not in LEDGERS:
-        LEDGERS[count] = ledger_of(ENTRIES[:count])
-    return LEDGERS[count]
-
-
 def test_our_code_still_makes_the_stored_vectors():
     assert json.loads(json.dumps(make())) == STORED
 
 
-def test_the_stored_transcript_is_admitted_and_has_its_root_and_consequences():
-    ledger = ledger_after(len(ENTRIES))
-    assert Log(ENTRIES).root().hex() == STORED["transcript"]["root"]
-    assert json.loads(json.dumps(derived(ledger))) == {
-        key: STORED["transcript"][key] for key in ("candidates", "absences", "faults")
-    }
+@pytest.mark.parametrize("mode", STORED["runs"])
+def test_a_stored_transcript_is_admitted_and_has_its_root_and_consequences(mode: str):
+    entries, transcript = entries_of(mode), STORED["runs"][mode]["transcript"]
+    consequences = {"entries": transcript["entries"], "root": Log(entries).root().hex()}
+    assert json.loads(json.dumps(consequences | derived(ledger_after(mode, len(entries))))) == transcript
 
 
-@pytest.mark.parametrize("case", STORED["refused"], ids=lambda case: case["why"])
-def test_what_may_not_stand_is_refused_with_its_claim(case):
+def test_every_beacon_rests_on_the_root_of_the_log_before_it():
+    entries = entries_of("chain")
+    for index, entry in enumerate(map(json.loads, entries)):
+        if entry["format"] == "attestrain.dev/beacon@v1" and entry["epoch"]:
+            assert entry["size"] <= index
+            assert entry["root"] == Log(entries[: entry["size"]]).root().hex()
+
+
+@pytest.mark.parametrize(("mode", "case"), REFUSED, ids=[f"{mode}: {case['why']}" for mode, case in REFUSED])
+def test_what_may_not_stand_is_refused_with_its_claim(mode: str, case: dict[str, Any]):
     with pytest.raises(Inadmissible) as caught:
-        admit(ledger_after(case["after"]), Signed.from_bytes(case["entry"].encode()))
+        admit(ledger_after(mode, case["after"]), Signed.from_bytes(case["entry"].encode()))
     assert caught.value.claim == case["claim"]
 
 
@@ -83,11 +88,18 @@ def test_the_statements_page_shows_stored_statements_verbatim():
     assert receipt["digest"] in page
 
 
+def test_the_statements_page_counts_the_vectors():
+    page = (PAGES / "statements.md").read_text()
+    recorded, chain = (len(STORED["runs"][mode]["refused"]) for mode in ("recorded", "chain"))
+    assert f"{recorded} and {chain} entries that MUST be refused" in page
+
+
 def test_the_run_spec_page_shows_the_stored_spec_verbatim():
-    page = (PAGES / "run-spec.md").read_text()
-    assert f"```json\n{STORED['spec']}\n```" in page
-    assert STORED["run"] in page
-    assert sha256(RunSpec.from_bytes(STORED["spec"].encode()).to_bytes()).hex() == STORED["run"]
+    page, stored = (PAGES / "run-spec.md").read_text(), STORED["runs"]["chain"]
+    assert f"```json\n{stored['spec']}\n```" in page
+    assert stored["run"] in page
+    for run in STORED["runs"].values():
+        assert sha256(RunSpec.from_bytes(run["spec"].encode()).to_bytes()).hex() == run["run"]
 
 
 def test_the_environment_page_shows_a_canonical_document_and_its_digest():

@@ -47,7 +47,7 @@ class RoundBook:
     """All statements about one round.
 
     Attributes:
-        auditors: slots of those who had joined by the close and not left, ascending.
+        auditors: slots whose key is in force for the round at its close, ascending: only they can answer.
         answered: worker, segment and auditor of every finding.
     """
 
@@ -127,9 +127,9 @@ class Ledger:
             case Receipt():
                 self.rounds[statement.round].receipts[statement.worker] = Filed(index, statement)
             case CommitClose():
-                self.rounds[statement.round].closed = Filed(index, statement)
-                present = (slot for slot in self._auditors if ("auditor", slot) not in self.left)
-                self.rounds[statement.round].auditors = tuple(present)
+                book, round_ = self.rounds[statement.round], statement.round
+                book.closed = Filed(index, statement)
+                book.auditors = tuple(slot for slot in self._auditors if self.in_force("auditor", slot, round_))
             case Published():
                 self.rounds[statement.round].published[statement.worker] = Filed(index, statement)
             case Aggregated():
@@ -167,6 +167,11 @@ class Ledger:
         """The join that is in force for a slot."""
         joins = self.joins.get((role, worker))
         return joins[-1].statement if joins else None
+
+    def in_force(self, role: str, worker: Worker, round_: Round) -> bool:
+        """Whether a slot has a key that signs about ``round_``: taken, not given up, not at its end before."""
+        join = self.registered(role, worker)
+        return join is not None and (role, worker) not in self.left and round_ <= join.until
 
     def present(self, role: str) -> list[Worker]:
         """Slots of ``role`` that are taken and were not given up, ascending."""
