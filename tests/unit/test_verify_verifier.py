@@ -60,7 +60,10 @@ def test_without_a_policy_the_best_is_consistent_and_names_what_is_self_asserted
         ({"allow_simulated": ()}, "assigned", "simulated"),
         ({"allow_simulated": ("assigned",)}, "replayed", "simulated"),
         ({"replayed_fraction": "0.5"}, "replayed", "0.25 of the segments were drawn, 0.5 are asked for"),
-        ({"guarantees": ("signed", "attested")}, "attested", "carries nothing for it"),
+        ({"guarantees": ("signed", "available")}, "available", "carries nothing for it"),
+        ({"guarantees": ("signed", "attested")}, "attested", "no evidence that could be judged"),
+        ({"guarantees": ("signed", "anchored")}, "anchored", "no chain holds"),
+        ({"guarantees": ("signed", "staked")}, "staked", "no chain says"),
     ],
 )
 def test_what_a_policy_asks_in_vain_is_named(change: dict[str, object], name: str, words: str) -> None:

@@ -34,6 +34,7 @@ FORMAT = "attestrain.dev/bundle@v1"
 MANIFEST = "manifest.json"
 SPEC = "spec.json"
 TRANSCRIPT = "transcript"
+CHAIN = "chain/facts.json"
 DATASET = "dataset/manifest.json"
 LEAVES = "dataset/train.leaves"
 MODEL = "model/model.safetensors"
@@ -59,6 +60,11 @@ def trace_path(round_: Round, worker: Worker) -> str:
 def update_path(round_: Round, worker: Worker) -> str:
     """Where the update of a worker-round lies."""
     return f"updates/{round_:06d}/{worker:04d}.bin"
+
+
+def evidence_path(digest: Digest) -> str:
+    """Where the evidence of a session key lies."""
+    return f"evidence/{digest.hex()}.json"
 
 
 def environment_path(digest: Digest) -> str:

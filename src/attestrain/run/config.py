@@ -259,6 +259,8 @@ def _check_trust(config: RunConfig, where: str) -> None:
     if chain == "rpc" and not (config.chain.url and config.chain.deployment):
         hint = "deploy the contracts once with: attestrain chain deploy"
         raise UsageError(f"{where}: chain.mode rpc needs chain.url and chain.deployment", hint=hint)
+    if chain == "none" and config.evidence_mode != "none":
+        raise UsageError(f"{where}: evidence needs a chain, which says when it was given", hint="set chain.mode")
     if chain != "none" and config.audit.auditors < COMMITTEE:
         hint = f"set audit.auditors to {COMMITTEE} or more: no single auditor's word takes a stake"
         raise UsageError(f"{where}: cases on a chain are decided by {COMMITTEE} auditors at least", hint=hint)

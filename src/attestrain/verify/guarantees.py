@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 from attestrain.record.names import Address, Round, Worker
 from attestrain.rules.draws import Draw, draws
 from attestrain.rules.faults import faults
 from attestrain.rules.ledger import Ledger
+from attestrain.rules.slots import RunWords
 from attestrain.verify.aggregation import History
+from attestrain.verify.chain import ChainState
 from attestrain.verify.checks import Docket
-from attestrain.verify.policy import CHECKED, Pins, Policy
+from attestrain.verify.policy import GUARANTEES, ON_CHAIN, Pins, Policy
 from attestrain.verify.receipts import Works
 from attestrain.verify.replays import Replays
+from attestrain.verify.settlement import Settled
+
+if TYPE_CHECKING:
+    from attestrain.verify.evidence import Appraisals
 
 SIMULATED = "simulated"
+LOCAL, PUBLIC = "local", "public chain"
+"""Whose chain it is that a guarantee rests on."""
+LOCAL_CHAIN = 31_337
+"""Chain id of development chains: never anything but local, whatever a policy says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +36,7 @@ class Achieved:
 
     Attributes:
         name: of the guarantee.
-        qualifier: "simulated" where it rests on something that is, else empty.
+        qualifier: "simulated", "hardware", "local" or "public chain", for what it rests on; empty if on nothing such.
         detail: how far it goes.
     """
 
@@ -63,6 +74,11 @@ class WorkerReport:
         participant: the account behind it.
         aggregated: rounds in which its update moved the checkpoint.
         replayed: segments with a finding.
+        assurance: "hardware", "simulated" or "none": what evidence says of where its latest key lives.
+        stake: wei at stake for its account; None without a chain.
+        slashed: wei that it lost.
+        owed: wei that it is paid.
+        case: what the chain's case about its fault came to, empty if there is none.
         fault: its proven fault in words, empty if there is none.
         tainted: rounds from the faulty one on in which its update had entered the aggregate before it was excluded.
         rounds: every round it committed to.
@@ -72,9 +88,24 @@ class WorkerReport:
     participant: Address
     aggregated: tuple[Round, ...]
     replayed: int
+    assurance: str
+    stake: int | None
+    slashed: int
+    owed: int
+    case: str
     fault: str
     tainted: tuple[Round, ...]
     rounds: tuple[WorkerRound, ...]
+
+
+@dataclass(slots=True)
+class OnChain:
+    """What the chain's facts established, as far as they could be checked."""
+
+    state: ChainState | None = None
+    run: RunWords | None = None
+    appraisals: Appraisals | None = None
+    settled: Settled | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +118,10 @@ class Evidence:
     history: History | None
     gaps: Sequence[str] | None
     replays: Replays | None
+    chain: OnChain
 
 
-def achieved(evidence: Evidence) -> tuple[list[Achieved], dict[str, str]]:
+def achieved(evidence: Evidence, pins: Pins) -> tuple[list[Achieved], dict[str, str]]:
     """Guarantees of the run, and for each that it does not have the reason."""
     found, reasons = [], {}
     for name, judge in (
@@ -98,14 +130,31 @@ def achieved(evidence: Evidence) -> tuple[list[Achieved], dict[str, str]]:
         ("assigned", _assigned),
         ("aggregated", _aggregated),
         ("replayed", _replayed),
+        ("attested", _attested),
+        ("anchored", _anchored),
+        ("staked", _staked),
+        ("settled", _settled),
     ):
         reason, detail = judge(evidence)
         if reason:
             reasons[name] = reason
         else:
-            simulated = name in ("assigned", "replayed") and evidence.ledger.spec.beacon_mode == "recorded"
-            found.append(Achieved(name, SIMULATED if simulated else "", detail))
+            found.append(Achieved(name, _qualifier(name, evidence, pins), detail))
     return found, reasons
+
+
+def _qualifier(name: str, evidence: Evidence, pins: Pins) -> str:
+    """What a guarantee rests on, in a word."""
+    if name == "attested":
+        kinds = {appraisal.assurance for appraisal in (evidence.chain.appraisals or {}).values()}
+        return "hardware" if kinds == {"hardware"} else SIMULATED
+    if name not in (*ON_CHAIN, "assigned", "replayed"):
+        return ""
+    if evidence.ledger.spec.beacon_mode == "recorded":
+        return SIMULATED
+    state = evidence.chain.state
+    local = state is None or state.facts.chain_id == LOCAL_CHAIN or pins.chain is None or pins.chain.local
+    return LOCAL if local else PUBLIC
 
 
 def _signed(evidence: Evidence) -> tuple[str, str]:
@@ -120,8 +169,10 @@ def _continuous(evidence: Evidence) -> tuple[str, str]:
 
 
 def _assigned(evidence: Evidence) -> tuple[str, str]:
-    beacon = evidence.ledger.spec.beacon_mode
-    return "" if evidence.docket.passed(2, 6) else "claim 6 does not hold", f"by a {beacon} beacon"
+    if evidence.ledger.spec.beacon_mode == "chain" and evidence.chain.run is None:
+        return "no chain says that the beacons are its own", ""
+    beacon = "a recorded beacon" if evidence.ledger.spec.beacon_mode == "recorded" else "blocks of a chain"
+    return "" if evidence.docket.passed(2, 6) else "claim 6 does not hold", f"by {beacon}"
 
 
 def _aggregated(evidence: Evidence) -> tuple[str, str]:
@@ -148,13 +199,69 @@ def _replayed(evidence: Evidence) -> tuple[str, str]:
     return "" if evidence.docket.passed(9) else "claim 9 does not hold", detail
 
 
-PINNED = {name: ("run", "transcript_key", *(("auditors",) if name == "replayed" else ())) for name in CHECKED}
+def _attested(evidence: Evidence) -> tuple[str, str]:
+    appraisals = evidence.chain.appraisals
+    if appraisals is None or not evidence.docket.passed(2, 3):
+        return "this run has no evidence that could be judged", ""
+    keys = [
+        (role, slot, item.statement.key_epoch) for (role, slot), held in evidence.ledger.joins.items() for item in held
+    ]
+    without = [key for key in keys if key not in appraisals]
+    if without:
+        return f"{without[0][0]} {without[0][1]} gave no evidence in key epoch {without[0][2]}", ""
+    return "", f"{len(appraisals)} session keys"
+
+
+def _anchored(evidence: Evidence) -> tuple[str, str]:
+    run = evidence.chain.run
+    if run is None or not evidence.docket.passed(2):
+        return "no chain holds this transcript's root", ""
+    return "", f"{run.epochs} anchors, the last over the whole transcript"
+
+
+def _staked(evidence: Evidence) -> tuple[str, str]:
+    settled = evidence.chain.settled
+    if settled is None or not evidence.docket.passed(2, 3, 10):
+        return "no chain says that anything is at stake", ""
+    if settled.unstaked:
+        return settled.unstaked[0], ""
+    lost = sum(words.slashed for words in settled.stakes.values())
+    return "", f"{len(settled.stakes)} accounts" + (f", {coins(lost)} slashed" if lost else "")
+
+
+def _settled(evidence: Evidence) -> tuple[str, str]:
+    settled = evidence.chain.settled
+    if settled is None or not evidence.docket.passed(2, 8, 10):
+        return "no chain says that anything is owed", ""
+    if settled.unsettled:
+        return settled.unsettled[0], ""
+    owed = settled.owed.amounts if settled.owed else {}
+    return "", f"{coins(sum(owed.values()))} owed to {len(owed)} accounts, {coins(settled.paid)} claimed"
+
+
+def coins(wei: int) -> str:
+    """An amount in whole coins, exact to the last digit that is not zero."""
+    whole, rest = divmod(wei, 10**18)
+    return f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
+
+
+def _pins_of(name: str) -> tuple[str, ...]:
+    on_chain = ("chain",) if name in (*ON_CHAIN, "attested") else ()
+    return ("run", "transcript_key", *on_chain, *(("auditors",) if name == "replayed" else ()))
+
+
+PINNED = {name: _pins_of(name) for name in GUARANTEES}
 """Pins that a guarantee rests on: without them it is the bundle's own assertion."""
 
 
 def self_asserted(found: Sequence[Achieved], pins: Pins) -> list[str]:
     """Guarantees that rest on something that the policy does not pin."""
-    return [item.name for item in found if any(not getattr(pins, pin) for pin in PINNED[item.name])]
+    return [item.name for item in found if any(not getattr(pins, pin) for pin in _rests_on(item))]
+
+
+def _rests_on(item: Achieved) -> tuple[str, ...]:
+    """Pins that a guarantee rests on; beacons that came from a chain add that chain."""
+    return (*PINNED[item.name], "chain") if item.qualifier in (LOCAL, PUBLIC) else PINNED[item.name]
 
 
 def unmet(policy: Policy, found: Sequence[Achieved], reasons: dict[str, str], fraction: str) -> list[Unmet]:
@@ -198,6 +305,7 @@ def worker_reports(evidence: Evidence) -> list[WorkerReport]:
                 worker=worker,
                 participant=ledger.joins["worker", worker][0].statement.participant,
                 aggregated=aggregated,
+                **_money(evidence, worker),
                 replayed=sum(item.exact + item.tolerance + item.fault for item in rounds),
                 fault="" if fault is None else f"round {fault.round} segment {fault.segment}: {fault.detail}",
                 tainted=() if fault is None else tuple(r for r in aggregated if r >= fault.round),
@@ -205,6 +313,25 @@ def worker_reports(evidence: Evidence) -> list[WorkerReport]:
             )
         )
     return reports
+
+
+def _money(evidence: Evidence, worker: Worker) -> dict[str, Any]:
+    """What evidence and chain say of a worker."""
+    ledger, chain = evidence.ledger, evidence.chain
+    join = ledger.joins["worker", worker][-1].statement
+    appraisal = (chain.appraisals or {}).get(("worker", worker, join.key_epoch))
+    report: dict[str, Any] = {"assurance": appraisal.assurance if appraisal else "none"}
+    if chain.settled is None:
+        return {**report, "stake": None, "slashed": 0, "owed": 0, "case": ""}
+    words, owed, fault = chain.settled.stakes[join.participant], chain.settled.owed, faults(ledger).get(worker)
+    place = (fault.round, worker, fault.segment) if fault else None
+    return {
+        **report,
+        "stake": words.stake,
+        "slashed": words.slashed,
+        "owed": owed.amounts.get(join.participant, 0) if owed else 0,
+        "case": chain.settled.cases.get(place, "") if place else "",
+    }
 
 
 def _committed(ledger: Ledger, worker: Worker) -> list[Round]:

@@ -7,14 +7,16 @@ asks for (DESIGN section 3).
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from attestrain.errors import FormatError, UsageError
+from attestrain.record.canonical import MAX_INTEGER
+from attestrain.record.chain import CONTRACTS
 from attestrain.record.digest import Digest, parse_digest
-from attestrain.record.fields import is_decimal
+from attestrain.record.fields import Fields, is_decimal
 from attestrain.record.keys import parse_address
 from attestrain.record.names import Address, RunId
 from attestrain.record.note import VerifierKey, parse_vkey
@@ -24,11 +26,31 @@ MAX_POLICY = 1 << 20
 """Largest policy file: ten thousand auditors fit."""
 
 CHECKED = ("signed", "continuous", "assigned", "aggregated", "replayed")
-"""Guarantees that this version can find achieved."""
-GUARANTEES = (*CHECKED, "available", "scored", "attested", "staked", "settled", "anchored", "confidential")
-"""Every guarantee that a policy may ask for; those beyond `CHECKED` read unmet until their engines exist."""
+"""Guarantees of every run, also without a chain and without evidence: what a policy asks for unless it says more."""
+ON_CHAIN = ("anchored", "staked", "settled")
+"""Guarantees that rest on a chain."""
+GUARANTEES = (*CHECKED, "attested", *ON_CHAIN, "available", "scored", "confidential")
+"""Every guarantee that a policy may ask for; the last three read unmet until their engines exist."""
 
 _HINT = "see spec/policy.md for the file's format; `attestrain train` writes one beside the bundle"
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPin:
+    """A block that the verifier takes for final, and where the contracts stand.
+
+    Attributes:
+        id: of the chain (EIP-155).
+        number, block: the block's number and hash.
+        contracts: their addresses, by the names of `record.chain.CONTRACTS`. Their code is this package's.
+        local: the chain is one machine's own, so that what rests on it reads ``local``.
+    """
+
+    id: int
+    number: int
+    block: Digest
+    contracts: Mapping[str, Address]
+    local: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +62,17 @@ class Pins:
         transcript_key: key that signs the transcript's checkpoint.
         auditors: accounts that may stand behind the run's auditors.
         checkpoint: digest of the delivered checkpoint.
+        chain: the block whose state decides.
+        evidence_roots: SHA-256 of development roots of evidence; what hangs from them reads ``simulated``. The roots of
+            real hardware need no pin.
     """
 
     run: RunId | None = None
     transcript_key: VerifierKey | None = None
     auditors: tuple[Address, ...] = ()
     checkpoint: Digest | None = None
+    chain: ChainPin | None = None
+    evidence_roots: tuple[Digest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +122,8 @@ class Policy:
             *([f"transcript_key = {_quoted(str(pins.transcript_key))}"] if pins.transcript_key else []),
             *([f"auditors = {_list(pins.auditors)}"] if pins.auditors else []),
             *([f"checkpoint = {_quoted(pins.checkpoint.hex())}"] if pins.checkpoint else []),
+            *([f"evidence_roots = {_list(root.hex() for root in pins.evidence_roots)}"] if pins.evidence_roots else []),
+            *(_chain_lines(pins.chain) if pins.chain else []),
             "",
             "# What you ask for. A guarantee that rests on something simulated counts only if you allow it.",
             "[require]",
@@ -104,6 +133,19 @@ class Policy:
             "",
         ]
         return "\n".join(lines)
+
+
+def _chain_lines(pin: ChainPin) -> list[str]:
+    return [
+        "",
+        "# The block whose state decides about anchors, stakes and pay.",
+        "[pins.chain]",
+        f"id = {pin.id}",
+        f"number = {pin.number}",
+        f"block = {_quoted(pin.block.hex())}",
+        f"local = {str(pin.local).lower()}",
+        *(f"{name} = {_quoted(pin.contracts[name])}" for name in CONTRACTS),
+    ]
 
 
 def _quoted(text: str) -> str:
@@ -130,7 +172,7 @@ def _read(document: dict[str, Any]) -> Policy:
 
 
 def _read_pins(document: dict[str, Any]) -> Pins:
-    pins = _table(document, "pins", {"run", "transcript_key", "auditors", "checkpoint"})
+    pins = _table(document, "pins", {"run", "transcript_key", "auditors", "checkpoint", "chain", "evidence_roots"})
     key = pins.get("transcript_key")
     if key is not None and not isinstance(key, str):
         raise FormatError("pins.transcript_key is not text")
@@ -139,6 +181,22 @@ def _read_pins(document: dict[str, Any]) -> Pins:
         transcript_key=None if key is None else parse_vkey(key),
         auditors=tuple(parse_address(item) for item in _array(pins, "auditors", ())),
         checkpoint=parse_digest(pins["checkpoint"]) if "checkpoint" in pins else None,
+        chain=_read_chain_pin(pins) if "chain" in pins else None,
+        evidence_roots=tuple(parse_digest(item) for item in _array(pins, "evidence_roots", ())),
+    )
+
+
+def _read_chain_pin(pins: dict[str, Any]) -> ChainPin:
+    fields = Fields(pins["chain"], ("id", "number", "block", "local", *CONTRACTS), "pins.chain")
+    local = pins["chain"]["local"]
+    if not isinstance(local, bool):
+        raise FormatError("pins.chain.local is not true or false")
+    return ChainPin(
+        id=fields.integer("id", 1, MAX_INTEGER),
+        number=fields.integer("number", 0, MAX_INTEGER),
+        block=fields.digest("block"),
+        contracts={name: parse_address(fields.text(name)) for name in CONTRACTS},
+        local=local,
     )
 
 

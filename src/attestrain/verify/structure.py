@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from attestrain.errors import FormatError
-from attestrain.record.bundle import DATASET, LEAVES, MANIFEST, MAX_FILE, MODEL, SPEC, Bundle, Files
+from attestrain.record.bundle import CHAIN, DATASET, LEAVES, MANIFEST, MAX_FILE, MODEL, SPEC, Bundle, Files
 from attestrain.record.canonical import MAX_DOCUMENT
 from attestrain.record.digest import sha256
 from attestrain.record.spec import RunSpec
@@ -24,6 +24,8 @@ _LIMITS: tuple[tuple[re.Pattern[str], int], ...] = tuple(
         (re.escape(LEAVES), MAX_FILE),
         (re.escape(MODEL), MAX_FILE),
         (r"transcript/(checkpoint|tile/[0-9a-z/.]+)", MAX_BUNDLE),
+        (re.escape(CHAIN), MAX_DOCUMENT),
+        (r"evidence/[0-9a-f]{64}\.json", MAX_DOCUMENT),
         (r"environments/[0-9a-f]{64}\.json", MAX_DOCUMENT),
         (r"traces/[0-9]{6}/[0-9]{4}\.json", MAX_TRACE),
         (r"updates/[0-9]{6}/[0-9]{4}\.bin", MAX_FILE),

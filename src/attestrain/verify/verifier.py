@@ -5,13 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from attestrain.record.bundle import MANIFEST, Bundle, Files, FolderFiles
+from attestrain.record.digest import ZERO_DIGEST
 from attestrain.record.names import RunId
 from attestrain.record.note import VerifierKey
 from attestrain.record.spec import RunSpec
+from attestrain.record.transcript import Log
 from attestrain.rules.ledger import Ledger
-from attestrain.verify import aggregation, assignment, continuity, keys, model, receipts, replays, structure, transcript
+from attestrain.verify import (
+    aggregation,
+    anchors,
+    assignment,
+    chain,
+    continuity,
+    enrolments,
+    keys,
+    model,
+    receipts,
+    replays,
+    settlement,
+    structure,
+    transcript,
+)
 from attestrain.verify.checks import Docket, VerificationError, require
-from attestrain.verify.guarantees import Evidence, achieved, self_asserted, unmet, worker_reports
+from attestrain.verify.guarantees import Evidence, OnChain, achieved, self_asserted, unmet, worker_reports
 from attestrain.verify.policy import CHECKED, Pins, Policy
 from attestrain.verify.verdict import Verdict, decide
 
@@ -76,15 +92,36 @@ def _hear(docket: Docket, files: Files, pins: Pins) -> tuple[RunId | None, Evide
     if ledger is None:
         return spec.run_id, None
     docket.hear(2, "end of the run", lambda: transcript.require_end(ledger))
-    docket.skip(2, "anchors", "this run has no chain")
-    return spec.run_id, _hear_work(docket, bundle, ledger, pins)
+    found = _hear_chain(docket, bundle, ledger, log, pins)
+    return spec.run_id, _hear_work(docket, bundle, ledger, pins, found)
 
 
-def _hear_work(docket: Docket, bundle: Bundle, ledger: Ledger, pins: Pins) -> Evidence | None:
+def _hear_chain(docket: Docket, bundle: Bundle, ledger: Ledger, log: Log, pins: Pins) -> OnChain:
+    """Claims (2) and (3), as far as a chain answers them."""
+    found = OnChain()
+    if ledger.spec.beacon_mode == "recorded":
+        docket.skip(2, "anchors", "this run has no chain")
+        docket.skip(3, "evidence", "this run has no chain to date evidence by")
+        return found
+    found.state = state = docket.hear(2, "chain", lambda: chain.read_chain(bundle, pins.chain))
+    if state is None:
+        return found
+    found.run = docket.hear(2, "anchors", lambda: anchors.check_anchors(ledger, log, state))
+    docket.hear(3, "enrolments", lambda: enrolments.check_enrolments(ledger, state))
+    if not any(join.evidence != ZERO_DIGEST for join in enrolments.joins(ledger)):
+        docket.skip(3, "evidence", "this run has no TEE evidence")
+        return found
+    from attestrain.verify import evidence
+
+    roots = None if pins is _UNCHECKED else pins.evidence_roots
+    found.appraisals = docket.hear(3, "evidence", lambda: evidence.check_evidence(bundle, ledger, state, roots))
+    return found
+
+
+def _hear_work(docket: Docket, bundle: Bundle, ledger: Ledger, pins: Pins, found: OnChain) -> Evidence | None:
     """Claims (3) to (11), over a transcript that holds."""
     # (3) keys
     docket.hear(3, "environments", lambda: keys.check_environments(bundle, ledger))
-    docket.skip(3, "evidence", "this run has no TEE evidence")
 
     # (4) receipts
     works = docket.hear(4, "receipts", lambda: receipts.read_works(bundle, ledger))
@@ -116,12 +153,16 @@ def _hear_work(docket: Docket, bundle: Bundle, ledger: Ledger, pins: Pins) -> Ev
         docket.hear(9, "pinned auditors", lambda: replays.check_auditors(ledger, pins.auditors))
 
     # (10) settlement
-    docket.skip(10, "settlement", "this run has no stake and no payouts")
+    if ledger.spec.beacon_mode == "recorded":
+        docket.skip(10, "settlement", "this run has no stake and no payouts")
+    elif found.state is not None and found.run is not None and history is not None:
+        state, run, members = found.state, found.run, history.members
+        found.settled = docket.hear(10, "settlement", lambda: settlement.check_settlement(ledger, state, run, members))
 
     # (11) model
     if history is not None:
         docket.hear(11, "model", lambda: model.check_model(bundle, ledger, history, pins.checkpoint))
-    return Evidence(docket, ledger, works, history, gaps, replayed)
+    return Evidence(docket, ledger, works, history, gaps, replayed, found)
 
 
 def _same_run(spec: RunSpec, pinned: RunId | None) -> tuple[None, str]:
@@ -135,7 +176,11 @@ def _same_key(key: VerifierKey, pinned: VerifierKey | None) -> tuple[None, str]:
 
 
 def _conclude(docket: Docket, run: RunId | None, evidence: Evidence | None, policy: Policy | None) -> Verdict:
-    found, reasons = achieved(evidence) if evidence else ([], dict.fromkeys(CHECKED, _EARLIER))
+    found, reasons = (
+        achieved(evidence, policy.pins if policy else _UNCHECKED)
+        if evidence
+        else ([], dict.fromkeys(CHECKED, _EARLIER))
+    )
     fraction = evidence.ledger.spec.audit_fraction if evidence else "0"
     lacking = tuple(unmet(policy, found, reasons, fraction)) if policy else ()
     checks = tuple(sorted(docket.checks, key=lambda check: check.claim))

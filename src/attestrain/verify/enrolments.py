@@ -1,0 +1,44 @@
+"""Claim (3), enrolments: every key was enrolled on chain, by the account and for the rounds that its join names.
+
+The registry hashed account, session key, last round, evidence, a recent block and its own time into one word when it
+took the key. So a key cannot be dated back, and its evidence is judged at the time at which it was given.
+"""
+
+from __future__ import annotations
+
+from attestrain.record.digest import ZERO_DIGEST
+from attestrain.record.statements import Join
+from attestrain.rules.ledger import Ledger
+from attestrain.rules.slots import enrolment_entry
+from attestrain.verify.chain import ChainState
+from attestrain.verify.checks import require
+
+
+def joins(ledger: Ledger) -> list[Join]:
+    """Every join, by role and slot."""
+    return [item.statement for _, held in sorted(ledger.joins.items()) for item in held]
+
+
+def check_enrolments(ledger: Ledger, state: ChainState) -> tuple[None, str]:
+    """Every key that the transcript knows was enrolled on chain, by the same account, for the same rounds.
+
+    Raises:
+        Missing: the bundle does not prove an enrolment.
+        Contradiction: a key was never enrolled, or with something else.
+    """
+    known = joins(ledger)
+    for join in known:
+        entry, fact = state.enrolment(join)
+        name = f"{join.role} {join.worker} in key epoch {join.key_epoch}"
+        require(entry != ZERO_DIGEST, f"{name} was never enrolled on chain")
+        stated = enrolment_entry(
+            join.participant,
+            join.session,
+            join.until,
+            join.evidence,
+            fact.block_number,
+            fact.block_hash,
+            fact.timestamp,
+        )
+        require(entry == stated, f"{name} was enrolled on chain with another account, key, term, evidence or time")
+    return None, f"{len(known)} keys, as enrolled on chain"
