@@ -12,7 +12,7 @@ from attestrain.cli import main as cli
 from attestrain.errors import AttestrainError, ExitCode, Interrupted, Unreachable
 from tests.cli.conftest import PROGRAM, Call, spawn
 
-COMMANDS = ("init", "demo", "train", "verify", "replay", "inspect", "tamper", "doctor")
+COMMANDS = ("init", "demo", "train", "verify", "replay", "report", "inspect", "tamper", "doctor")
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

@@ -13,6 +13,7 @@ from attestrain.cli.live import View, following
 from attestrain.cli.terminal import emit, say, show, show_table, shown_bytes, shown_path
 from attestrain.errors import AttestrainError
 from attestrain.report.events import FILE, read_events
+from attestrain.report.html import write_report
 from attestrain.report.pictures import ALONE, levels, write_pictures
 from attestrain.report.reference import Reference, load_reference
 from attestrain.report.story import Caught, Story, tell_story
@@ -24,11 +25,12 @@ RUNS = Path("runs")
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A run that came to its end, as its result and as its story."""
+    """A run that came to its end: its result, its story, what to compare it with, and where its report lies."""
 
     outcome: Outcome
     story: Story
     reference: Reference
+    report: Path | None = None
 
 
 def new_folder(name: str) -> Path:
@@ -76,7 +78,16 @@ def _run(folder: Path, work: Callable[[View], Outcome], *, quiet: bool) -> Finis
             write_pictures(folder, reference)
         raise
     write_pictures(folder, reference)
-    return Finished(outcome, _story(folder), reference)
+    return Finished(outcome, _story(folder), reference, _report(folder))
+
+
+def _report(folder: Path) -> Path | None:
+    """The run on one page. A run that went well must not fail for want of its report."""
+    try:
+        return write_report(folder).path
+    except (AttestrainError, OSError) as error:
+        say(f"report.html was not written: {error}")
+        return None
 
 
 def _story(folder: Path) -> Story:
@@ -104,6 +115,7 @@ def result_document(finished: Finished) -> dict[str, Any]:
         "folder": str(outcome.folder),
         "bundle": str(outcome.bundle),
         "policy": str(outcome.policy),
+        "report": None if finished.report is None else str(finished.report),
         "run": outcome.run_id,
         "loss": outcome.loss,
         "solo_loss": outcome.solo_loss,
@@ -150,6 +162,8 @@ def show_result(finished: Finished) -> None:
             f"excluded while round {caught.during} was trained"
         )
     show(f"time: {story.seconds:.0f} s; pictures: {shown_path(outcome.folder)}/loss.svg, timeline.svg")
+    if finished.report is not None:
+        show(f"report: {shown_path(finished.report)}")
     show(f"verify: {verify_command(outcome)}")
 
 

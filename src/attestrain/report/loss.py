@@ -11,6 +11,8 @@ from attestrain.report.svg import Picture, spread, ticks
 WIDTH, HEIGHT = 880, 460
 LEFT, RIGHT, TOP, BOTTOM = 56, 640, 64, 410
 """The plot's box, in pixels; to its right stand the labels of the lines."""
+CROP = 36
+"""Height of the title, which a page around the picture does not need."""
 LABEL_GAP = 30
 """Least distance between labels, which have two lines each."""
 SETTLED = 8
@@ -58,10 +60,12 @@ class _Scale:
         return BOTTOM - (BOTTOM - TOP) * (min(loss, self.high) - self.low) / (self.high - self.low)
 
 
-def loss_svg(story: Story, levels: Sequence[Level]) -> str:
-    """The picture. Without a measured loss it only says so."""
-    picture = Picture(WIDTH, HEIGHT, f"Validation loss of {story.name}", light=_LIGHT, dark=_DARK)
-    picture.text(LEFT, 28, f"Validation loss of {story.name}", "title")
+def loss_svg(story: Story, levels: Sequence[Level], *, embedded: bool = False) -> str:
+    """The picture, for a file of its own or for a page. Without a measured loss it only says so."""
+    crop = CROP if embedded else None
+    picture = Picture(WIDTH, HEIGHT, f"Validation loss of {story.name}", light=_LIGHT, dark=_DARK, embedded=crop)
+    if not embedded:
+        picture.text(LEFT, 28, f"Validation loss of {story.name}", "title")
     if not story.losses:
         picture.text(LEFT, 52, "no loss has been measured yet", "soft")
         return picture.render()

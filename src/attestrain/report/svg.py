@@ -40,10 +40,18 @@ class Picture:
         title: what the picture shows, drawn at its top and read out by screen readers.
         light: CSS of the picture's own classes.
         dark: what changes of it on a dark page.
+        embedded: it stands in a page that has a heading and styles of its own: pixels to leave out at the top, where
+            the title is drawn; None for a file of its own.
     """
 
-    def __init__(self, width: int, height: int, title: str, *, light: str, dark: str) -> None:
+    def __init__(
+        self, width: int, height: int, title: str, *, light: str, dark: str, embedded: int | None = None
+    ) -> None:
         self.width, self.height = width, height
+        if embedded is not None:
+            box = f'viewBox="0 {embedded} {width} {height - embedded}"'
+            self._parts: list[str] = [f'<svg {box} role="img" class="figure">', f"<title>{escape(title)}</title>"]
+            return
         style = f"{_BASE}{light}@media(prefers-color-scheme:dark){{{_BASE_DARK}{dark}}}"
         self._parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
@@ -64,6 +72,12 @@ class Picture:
         self._parts.append(
             f'<path d="M{number(x1)} {number(y1)}L{number(x2)} {number(y2)}"{_class(kind)}>{_note(note)}</path>'
         )
+
+    def cell(self, box: tuple[float, float, float, float], kind: str, note: str, anchor: str = "") -> None:
+        """A rectangle (left, top, width, height) that says ``note`` and leads to ``anchor`` of its page, if any."""
+        x, y, width, height = (number(value) for value in box)
+        drawn = f'<rect x="{x}" y="{y}" width="{width}" height="{height}"{_class(kind)}>{_note(note)}</rect>'
+        self._parts.append(f'<a href="#{escape(anchor)}" tabindex="-1">{drawn}</a>' if anchor else drawn)
 
     def polyline(self, points: Sequence[tuple[float, float]], kind: str) -> None:
         """A line through ``points``."""

@@ -11,6 +11,8 @@ from attestrain.report.story import tell_story
 from attestrain.report.svg import Picture, ticks
 
 WIDTH, LEFT, RIGHT, TOP = 960, 150, 940, 76
+CROP = 36
+"""Height of the title, which a page around the picture does not need."""
 LANE, BAR = 26, 16
 """Height of a lane and of the bars in it, in pixels."""
 MAX_LANES = 24
@@ -67,15 +69,17 @@ class _Chart:
         return self.lanes.setdefault((order, number), _Lane(label))
 
 
-def timeline_svg(lines: Sequence[Line]) -> str:
-    """The picture of a run's events."""
+def timeline_svg(lines: Sequence[Line], *, embedded: bool = False) -> str:
+    """The picture of a run's events, for a file of its own or for a page."""
     story = tell_story(lines)
     title = f"Who did what when: {story.name}"
     chart = _collect(lines, story.started or 0.0)
     excluded = {caught.worker for caught in story.caught}
     chosen = sorted(chart.lanes, key=lambda key: (not chart.lanes[key].notes, key))[:MAX_LANES]
-    picture = Picture(WIDTH, TOP + LANE * len(chosen) + 60, title, light=_LIGHT, dark=_DARK)
-    picture.text(16, 28, title, "title")
+    height, crop = TOP + LANE * len(chosen) + 60, CROP if embedded else None
+    picture = Picture(WIDTH, height, title, light=_LIGHT, dark=_DARK, embedded=crop)
+    if not embedded:
+        picture.text(16, 28, title, "title")
     _draw_legend(picture)
     scale = (RIGHT - LEFT) / max(chart.end, 1e-3)
     bottom = TOP + LANE * len(chosen)

@@ -1,0 +1,216 @@
+"""By whom: every participant, with what it did, what it had at stake and what it was paid."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from attestrain.record.names import Worker
+from attestrain.record.statements import Receipt
+from attestrain.report.page.reading import Reading
+from attestrain.report.page.sources import Cited, Source, Sources, short
+from attestrain.report.stakes import ChainStory, shown_coins
+from attestrain.report.story import Story
+from attestrain.report.units import shown_bytes
+from attestrain.verify.guarantees import WorkerReport
+from attestrain.verify.verdict import Verdict
+
+MAX_LISTED = 500
+"""Most participants of a role in the table: beyond it a page is no longer read but searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """One worker."""
+
+    worker: int
+    account: Cited | None
+    evidence: Cited
+    stake: Cited | None
+    committed: Cited
+    aggregated: Cited
+    tokens: Cited
+    sent: Cited
+    replayed: Cited
+    faults: int
+    paid: Cited | None
+    status: str
+    bad: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuditorRow:
+    """One auditor."""
+
+    auditor: int
+    account: Cited | None
+    evidence: Cited
+    stake: Cited | None
+    findings: Cited
+    faults: Cited
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Everybody, and what the first paragraph of a report says about them."""
+
+    workers: list[WorkerRow]
+    auditors: list[AuditorRow]
+    worker_count: int
+    auditor_count: int
+    hidden: int
+    accounts: int
+    assurance: str
+    stake: Cited | None
+    paid: Cited | None
+
+
+def people(reading: Reading, verdict: Verdict, story: Story, sources: Sources) -> People:
+    """Everybody who took part."""
+    chain = story.chain
+    receipts: dict[Worker, list[Receipt]] = defaultdict(list)
+    for receipt in reading.published():
+        receipts[receipt.worker].append(receipt)
+    shown = verdict.workers[:MAX_LISTED]
+    workers = [_worker(reading, report, receipts[report.worker], story, sources) for report in shown]
+    ledger = reading.ledger
+    slots = [] if ledger is None else ledger.slots("auditor")
+    auditors = [_auditor(reading, slot, chain, sources) for slot in slots[:MAX_LISTED]]
+    accounts = set() if ledger is None else {account for _, account in ledger.participants}
+    hidden = len(verdict.workers) + len(slots) - len(workers) - len(auditors)
+    return People(
+        workers=workers,
+        auditors=auditors,
+        worker_count=len(verdict.workers),
+        auditor_count=len(slots),
+        hidden=hidden,
+        accounts=len(accounts),
+        assurance=_summary([row.evidence.text for row in workers] + [row.evidence.text for row in auditors]),
+        stake=_coins(chain.staked(), sources.events("enrolled")) if chain.enrolled else None,
+        paid=_paid_in_all(verdict, chain, sources),
+    )
+
+
+def _worker(
+    reading: Reading, report: WorkerReport, receipts: list[Receipt], story: Story, sources: Sources
+) -> WorkerRow:
+    exact, tolerance, faults = (
+        sum(getattr(round_, kind) for round_ in report.rounds) for kind in ("exact", "tolerance", "fault")
+    )
+    found = f"{exact} exact" + (f", {tolerance} close" if tolerance else "") + (f", {faults} fault" if faults else "")
+    receipt_claim = sources.claim(4, f"receipts of worker {report.worker}")
+    return WorkerRow(
+        worker=report.worker,
+        account=_account(reading, "worker", report.worker, sources),
+        evidence=_evidence(reading, "worker", report.worker, story.chain, sources, reported(report, "assurance")),
+        stake=_stake(report, story.chain, sources),
+        committed=Cited(str(len(report.rounds)), receipt_claim),
+        aggregated=Cited(str(len(report.aggregated)), sources.claim(8)),
+        tokens=Cited(f"{sum(receipt.tokens for receipt in receipts):,}", receipt_claim),
+        sent=_sent(receipts, receipt_claim),
+        replayed=Cited(found, sources.claim(9)),
+        faults=faults,
+        paid=_paid(report, story.chain, sources),
+        status=_status(reading, report, story),
+        bad=bool(report.fault),
+    )
+
+
+def _sent(receipts: list[Receipt], source: Source) -> Cited:
+    size = sum(receipt.update_size for receipt in receipts)
+    return Cited(shown_bytes(size), source, f"{size:,} bytes")
+
+
+def _status(reading: Reading, report: WorkerReport, story: Story) -> str:
+    if report.fault:
+        return "excluded"
+    if reading.ledger is not None and ("worker", report.worker) in reading.ledger.left:
+        return "left"
+    seen = story.workers.get(report.worker)
+    return f"restarted {seen.restarts} times" if seen is not None and seen.restarts else "stayed"
+
+
+def _auditor(reading: Reading, slot: Worker, chain: ChainStory, sources: Sources) -> AuditorRow:
+    assert reading.ledger is not None
+    findings = [
+        str(item.statement.outcome)
+        for book in reading.ledger.rounds.values()
+        for item in book.findings
+        if item.statement.auditor == slot
+    ]
+    enrolled = chain.enrolled.get(("auditor", slot))
+    return AuditorRow(
+        auditor=slot,
+        account=_account(reading, "auditor", slot, sources),
+        evidence=_evidence(reading, "auditor", slot, chain, sources, ""),
+        stake=None if enrolled is None else _coins(enrolled.stake, sources.events("enrolled")),
+        findings=Cited(str(len(findings)), sources.claim(9)),
+        faults=Cited(str(findings.count("fault")), sources.claim(9)),
+    )
+
+
+def _account(reading: Reading, role: str, worker: Worker, sources: Sources) -> Cited | None:
+    if reading.ledger is None or (role, worker) not in reading.ledger.joins:
+        return None
+    joined = reading.ledger.joins[role, worker][-1]
+    account = joined.statement.participant
+    return Cited(short(account, 8), sources.entry(joined.index), account)
+
+
+def _evidence(
+    reading: Reading, role: str, worker: Worker, chain: ChainStory, sources: Sources, assurance: str
+) -> Cited:
+    """How the key in force is attested: as `verify` found it, or else as the run said of itself."""
+    joined = None if reading.ledger is None else reading.ledger.registered(role, worker)
+    digest = "" if joined is None else joined.evidence.hex()
+    path = f"evidence/{digest}.json"
+    if assurance and reading.bundle is not None and path in reading.bundle:
+        return Cited(assurance, sources.file(path, f"TEE evidence of {role} {worker}"))
+    enrolled = chain.enrolled.get((role, worker))
+    if enrolled is not None:
+        return Cited(enrolled.assurance, sources.events("enrolled"))
+    return Cited("none", sources.claim(3))
+
+
+def _summary(words: Iterable[str]) -> str:
+    """All assurances in one phrase."""
+    counts = Counter(words)
+    if not counts or set(counts) == {"none"}:
+        return "no TEE evidence"
+    parts = [f"{count} {word}" for word, count in sorted(counts.items())]
+    return f"TEE evidence: {', '.join(parts)}" if len(parts) > 1 else f"{next(iter(counts))} TEE evidence"
+
+
+def reported(report: WorkerReport, name: str) -> str:
+    """A field that `verify` fills where the run carries evidence or a chain; empty where it does not."""
+    value = getattr(report, name, None)
+    return "" if value in (None, "", 0) else str(value)
+
+
+def _stake(report: WorkerReport, chain: ChainStory, sources: Sources) -> Cited | None:
+    enrolled = chain.enrolled.get(("worker", report.worker))
+    stake = reported(report, "stake")
+    if stake.isdecimal():
+        return _coins(int(stake), sources.claim(10))
+    return None if enrolled is None else _coins(enrolled.stake, sources.events("enrolled"))
+
+
+def _paid(report: WorkerReport, chain: ChainStory, sources: Sources) -> Cited | None:
+    paid = reported(report, "paid")
+    if paid.isdecimal():
+        return _coins(int(paid), sources.claim(10))
+    if not chain.mode:
+        return None
+    return _coins(chain.claimed.get(report.worker, 0), sources.events("claimed"))
+
+
+def _paid_in_all(verdict: Verdict, chain: ChainStory, sources: Sources) -> Cited | None:
+    paid = [reported(report, "paid") for report in verdict.workers]
+    if any(text.isdecimal() for text in paid):
+        return _coins(sum(int(text) for text in paid if text.isdecimal()), sources.claim(10))
+    return _coins(sum(chain.claimed.values()), sources.events("claimed")) if chain.claimed else None
+
+
+def _coins(amount: int, source: Source) -> Cited:
+    return Cited(shown_coins(amount), source, f"{amount:,} wei")
