@@ -6,27 +6,23 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from attestrain.record.names import KeyEpoch, Round, Worker
+from attestrain.record.names import KeyEpoch, Round, Size, Worker
 from attestrain.rules.draws import Draw, draws, missing_findings
 from tests.vectors.teller import Teller, session
 
 Attempt = tuple[str, int, int, int, str]
 """What to try, three numbers that say where, and the outcome of a finding."""
-attempts = st.lists(
-    st.tuples(
-        st.sampled_from(
-            ["go on"] * 16
-            + ["join", "leave", "renew", "hear", "open", "receipt", "close", "publish", "aggregate", "find", "end"]
-            + ["old key", "twist", "again"]
-        ),
-        st.integers(0, 2),
-        st.integers(0, 2),
-        st.integers(0, 5),
-        st.sampled_from(["exact", "fault"]),
-    ),
-    min_size=25,
-    max_size=60,
-)
+
+
+def trying(**weights: int) -> st.SearchStrategy[list[Attempt]]:
+    """Lists of attempts, of which some are as much more frequent as their ``weights`` say."""
+    kinds = [name.replace("_", " ") for name, weight in weights.items() for _ in range(weight)]
+    numbers = (st.integers(0, 2), st.integers(0, 2), st.integers(0, 5))
+    one = st.tuples(st.sampled_from(kinds), *numbers, st.sampled_from(["exact", "fault"]))
+    return st.lists(one, min_size=25, max_size=60)
+
+
+ANYTHING = {"open": 1, "receipt": 1, "close": 1, "publish": 1, "aggregate": 1, "find": 1, "hear": 1, "again": 1}
 
 
 class Crowd(Teller):
@@ -76,11 +72,18 @@ class Crowd(Teller):
             case "leave":
                 self.leave(("worker", "auditor")[c % 2], a)
             case "hear":
-                self.say(self.make_beacon(len(self.ledger.beacons) + (c == 5)))
+                self.hear_anything(a, b, c)
             case "again" if self.said:
                 self.say(*vars(self.said[(9 * a + 3 * b + c) % len(self.said)]).values())
             case _:
                 self.attempt_in_round(attempt)
+
+    def hear_anything(self, a: int, b: int, c: int) -> None:
+        """Say that the chain said something, about the next epoch or another, from what the log holds or more."""
+        beacon = self.make_beacon(len(self.ledger.beacons) + (c == 5) - (c == 4 and len(self.ledger.beacons) > 0))
+        size = self.ledger.size + (b == 0) - 2 * (b == 1) * a if beacon.epoch else b // 2
+        root = self.log.root(size) if 0 < size <= self.ledger.size else beacon.root
+        self.say(replace(beacon, size=Size(size), root=root))
 
     def attempt_in_round(self, attempt: Attempt) -> None:
         """Try one thing about a round."""

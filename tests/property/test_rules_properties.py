@@ -31,7 +31,7 @@ from attestrain.rules.faults import faults, standing
 from attestrain.rules.ledger import Ledger
 from attestrain.rules.membership import absences, candidates
 from attestrain.rules.votes import Fault, Votes
-from tests.property.crowd import Attempt, Crowd, attempts
+from tests.property.crowd import ANYTHING, Attempt, Crowd, trying
 from tests.vectors.refused import place
 from tests.vectors.stories import chain_story, play_round
 from tests.vectors.teller import Said, Teller, chain_spec, make_spec
@@ -176,7 +176,7 @@ def started(spec: RunSpec) -> Crowd:
 
 
 @settings(max_examples=25)
-@given(st.sampled_from(SPECS), attempts)
+@given(st.sampled_from(SPECS), trying(go_on=14, join=1, leave=1, renew=1, old_key=1, twist=1, end=1, **ANYTHING))
 def test_no_admitted_sequence_fills_a_slot_twice_or_changes_the_past(spec: RunSpec, tries: list[Attempt]):
     crowd = started(spec)
     before: dict[Round, object] = {}
@@ -216,8 +216,8 @@ def heard(said: list[Said], epoch: int) -> bool:
     return any(isinstance(item.statement, Beacon) and item.statement.epoch == epoch for item in said)
 
 
-@settings(max_examples=60)
-@given(st.sampled_from(SPECS), attempts)
+@settings(max_examples=80)
+@given(st.sampled_from(SPECS), trying(go_on=12, leave=3, renew=3, old_key=6, **ANYTHING))
 def test_nobody_who_left_and_no_key_that_ended_signs_anything_in(spec: RunSpec, tries: list[Attempt]):
     crowd = started(spec)
     for attempt in tries:
@@ -236,8 +236,8 @@ def test_nobody_who_left_and_no_key_that_ended_signs_anything_in(spec: RunSpec, 
             assert crowd.ledger.rounds[statement.round].auditors == tuple(present)
 
 
-@settings(max_examples=25)
-@given(attempts)
+@settings(max_examples=60)
+@given(trying(go_on=10, **ANYTHING))
 def test_nothing_that_rests_on_the_chain_comes_before_it_was_heard(tries: list[Attempt]):
     crowd = started(chain_spec())
     for attempt in tries:
