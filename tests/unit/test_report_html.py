@@ -206,7 +206,7 @@ def test_one_minute_answers_everything(whole: str) -> None:
         "3 workers and 3 auditors",
         "simulated TEE evidence",
         "60 coins staked",
-        "25.5 coins paid to workers",
+        "25.5 coins of pay to workers",
         "5 of 12 guarantees",
         "Worker 2 was caught in round 1, excluded from round 2 on, and lost 5 coins of its stake",
         "2.0000 validation loss",

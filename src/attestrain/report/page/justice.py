@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from attestrain.record.bundle import trace_path
+from attestrain.record.bundle import CHAIN, trace_path
 from attestrain.record.names import Round, Worker
 from attestrain.record.statements import Finding
-from attestrain.report.page.people import reported
 from attestrain.report.page.reading import Reading
 from attestrain.report.page.sources import Cited, Source, Sources
 from attestrain.report.stakes import CaseStory, ChainStory, shown_coins
@@ -85,10 +84,10 @@ def _culprit(reading: Reading, report: WorkerReport, fault: Fault, chain: ChainS
         _committed(reading, fault, sources),
         *_accusations(reading, fault, sources),
         _excluded(report, fault, out, sources),
-        *_court(case, chain, sources),
+        *_court(report, case, chain, sources),
     ]
     return Culprit(
-        fault.worker, _headline(fault, out, chain), steps, _costs(reading, report, fault, out, chain, sources)
+        fault.worker, _headline(report, fault, out, chain), steps, _costs(reading, report, fault, out, chain, sources)
     )
 
 
@@ -99,12 +98,13 @@ def _first_round_out(reading: Reading, fault: Fault) -> Round | None:
     return next((round_ for round_, item in closed if item is not None and item.index > fault.index), None)
 
 
-def _headline(fault: Fault, out: Round | None, chain: ChainStory) -> str:
+def _headline(report: WorkerReport, fault: Fault, out: Round | None, chain: ChainStory) -> str:
     parts = [f"Worker {fault.worker} was caught in round {fault.round}"]
     parts.append("at the end of the run" if out is None else f"excluded from round {out} on")
     taken = chain.slashed.get(fault.worker)
-    if taken is not None:
-        parts.append(f"and lost {shown_coins(taken.amount)} coins of its stake")
+    lost = report.slashed or (taken.amount if taken else 0)
+    if lost:
+        parts.append(f"and lost {shown_coins(lost)} coins of its stake")
     return ", ".join(parts[:2]) + (f", {parts[2]}" if len(parts) > 2 else "")
 
 
@@ -155,24 +155,36 @@ def _excluded(report: WorkerReport, fault: Fault, out: Round | None, sources: So
     return Step("excluded", where, (sources.entry(fault.index), sources.claim(8)))
 
 
-def _court(case: CaseStory | None, chain: ChainStory, sources: Sources) -> list[Step]:
-    """What the chain made of it."""
-    if case is None:
+def _court(report: WorkerReport, case: CaseStory | None, chain: ChainStory, sources: Sources) -> list[Step]:
+    """What the chain made of it: from its proofs where the bundle has them, with what the run told of the way there."""
+    steps, proven, told = [], sources.claim(10), sources.events("case")
+    if case is not None:
+        opened = "Somebody" if case.accuser < 0 else f"Auditor {case.accuser}"
+        steps.append(Step("case", f"{opened} put up a bond and opened a case about this one segment.", (told,)))
+        if case.outcome:
+            steps.append(Step("votes", _votes(case), (told,)))
+    if report.case:
+        steps.append(Step("decided", f"On chain the case reads {report.case}.", (proven, *_facts(sources, report))))
+    if not steps:
         why = "No case was opened" if chain.mode else "This run has no chain"
-        return [Step("no case", f"{why}: a finding excludes and costs no stake.", (sources.claim(10),))]
-    events = sources.events("case")
-    opened = "Somebody" if case.accuser < 0 else f"Auditor {case.accuser}"
-    steps = [Step("case", f"{opened} put up a bond and opened a case about this one segment.", (events,))]
-    if case.outcome:
-        steps.append(Step("votes", _votes(case), (events,)))
-    taken = chain.slashed.get(case.worker)
-    if taken is not None:
-        text = (
-            f"{shown_coins(taken.amount)} coins of its stake were taken: {shown_coins(taken.burned)} burned, "
-            f"{shown_coins(taken.reporter_share)} to the accuser."
-        )
-        steps.append(Step("slashed", text, (sources.claim(10), sources.events("slashed"))))
-    return steps
+        return [Step("no case", f"{why}: a finding excludes and costs no stake.", (proven,))]
+    return [*steps, *_slash(report, chain, sources)]
+
+
+def _slash(report: WorkerReport, chain: ChainStory, sources: Sources) -> list[Step]:
+    taken = chain.slashed.get(report.worker)
+    amount = report.slashed or (taken.amount if taken else 0)
+    if not amount:
+        return []
+    text = f"{shown_coins(amount)} coins of its stake were taken"
+    if taken is not None and taken.amount == amount:
+        text += f": {shown_coins(taken.burned)} burned, {shown_coins(taken.reporter_share)} to the accuser"
+    source = sources.claim(10) if report.slashed else sources.events("slashed")
+    return [Step("slashed", f"{text}.", (source,))]
+
+
+def _facts(sources: Sources, report: WorkerReport) -> tuple[Source, ...]:
+    return (sources.file(CHAIN, "block header and storage proofs"),) if report.stake is not None else ()
 
 
 def _votes(case: CaseStory) -> str:
@@ -187,12 +199,13 @@ def _costs(
     rounds = len(reading.rounds())
     lost = 0 if out is None else rounds - out
     costs = [("rounds it was kept out of", Cited(f"{lost} of {rounds}", sources.claim(8)))]
-    slashed, taken = reported(report, "slashed"), chain.slashed.get(fault.worker)
-    if slashed.isdecimal():
-        costs.append(("stake lost", Cited(f"{shown_coins(int(slashed))} coins", sources.claim(10))))
+    taken = chain.slashed.get(fault.worker)
+    if report.stake is not None:
+        costs.append(("stake lost", Cited(f"{shown_coins(report.slashed)} coins", sources.claim(10))))
+        costs.append(("pay it is owed", Cited(f"{shown_coins(report.owed)} coins", sources.claim(10))))
     elif taken is not None:
         costs.append(("stake lost", Cited(f"{shown_coins(taken.amount)} coins", sources.events("slashed"))))
-    if chain.mode:
+    if chain.mode and report.stake is None:
         paid = chain.claimed.get(fault.worker, 0)
         costs.append(("pay it drew", Cited(f"{shown_coins(paid)} coins", sources.events("claimed"))))
     costs.append(("rounds of its work left in the model", Cited(str(len(report.tainted)), sources.claim(8))))

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from attestrain.record.bundle import evidence_path
 from attestrain.record.names import Worker
 from attestrain.record.statements import Receipt
 from attestrain.report.page.reading import Reading
@@ -34,7 +35,7 @@ class WorkerRow:
     sent: Cited
     replayed: Cited
     faults: int
-    paid: Cited | None
+    pay: Cited | None
     status: str
     bad: bool
 
@@ -63,7 +64,7 @@ class People:
     accounts: int
     assurance: str
     stake: Cited | None
-    paid: Cited | None
+    pay: Cited | None
 
 
 def people(reading: Reading, verdict: Verdict, story: Story, sources: Sources) -> People:
@@ -87,8 +88,8 @@ def people(reading: Reading, verdict: Verdict, story: Story, sources: Sources) -
         hidden=hidden,
         accounts=len(accounts),
         assurance=_summary([row.evidence.text for row in workers] + [row.evidence.text for row in auditors]),
-        stake=_coins(chain.staked(), sources.events("enrolled")) if chain.enrolled else None,
-        paid=_paid_in_all(verdict, chain, sources),
+        stake=_staked_in_all(verdict, chain, sources),
+        pay=_pay_in_all(verdict, chain, sources),
     )
 
 
@@ -103,7 +104,7 @@ def _worker(
     return WorkerRow(
         worker=report.worker,
         account=_account(reading, "worker", report.worker, sources),
-        evidence=_evidence(reading, "worker", report.worker, story.chain, sources, reported(report, "assurance")),
+        evidence=_evidence(reading, "worker", report.worker, story.chain, sources, report.assurance),
         stake=_stake(report, story.chain, sources),
         committed=Cited(str(len(report.rounds)), receipt_claim),
         aggregated=Cited(str(len(report.aggregated)), sources.claim(8)),
@@ -111,7 +112,7 @@ def _worker(
         sent=_sent(receipts, receipt_claim),
         replayed=Cited(found, sources.claim(9)),
         faults=faults,
-        paid=_paid(report, story.chain, sources),
+        pay=_pay(report, story.chain, sources),
         status=_status(reading, report, story),
         bad=bool(report.fault),
     )
@@ -163,9 +164,8 @@ def _evidence(
 ) -> Cited:
     """How the key in force is attested: as `verify` found it, or else as the run said of itself."""
     joined = None if reading.ledger is None else reading.ledger.registered(role, worker)
-    digest = "" if joined is None else joined.evidence.hex()
-    path = f"evidence/{digest}.json"
-    if assurance and reading.bundle is not None and path in reading.bundle:
+    path = "" if joined is None else evidence_path(joined.evidence)
+    if assurance not in ("", "none") and reading.bundle is not None and path in reading.bundle:
         return Cited(assurance, sources.file(path, f"TEE evidence of {role} {worker}"))
     enrolled = chain.enrolled.get((role, worker))
     if enrolled is not None:
@@ -182,33 +182,31 @@ def _summary(words: Iterable[str]) -> str:
     return f"TEE evidence: {', '.join(parts)}" if len(parts) > 1 else f"{next(iter(counts))} TEE evidence"
 
 
-def reported(report: WorkerReport, name: str) -> str:
-    """A field that `verify` fills where the run carries evidence or a chain; empty where it does not."""
-    value = getattr(report, name, None)
-    return "" if value in (None, "", 0) else str(value)
-
-
 def _stake(report: WorkerReport, chain: ChainStory, sources: Sources) -> Cited | None:
+    """What a worker put at stake, whatever became of it: from the chain's proofs, or else as the run said."""
+    if report.stake is not None:
+        return _coins(report.stake + report.slashed, sources.claim(10))
     enrolled = chain.enrolled.get(("worker", report.worker))
-    stake = reported(report, "stake")
-    if stake.isdecimal():
-        return _coins(int(stake), sources.claim(10))
     return None if enrolled is None else _coins(enrolled.stake, sources.events("enrolled"))
 
 
-def _paid(report: WorkerReport, chain: ChainStory, sources: Sources) -> Cited | None:
-    paid = reported(report, "paid")
-    if paid.isdecimal():
-        return _coins(int(paid), sources.claim(10))
-    if not chain.mode:
-        return None
-    return _coins(chain.claimed.get(report.worker, 0), sources.events("claimed"))
+def _pay(report: WorkerReport, chain: ChainStory, sources: Sources) -> Cited | None:
+    """What a worker has earned: from the chain's proofs, or else what the run saw it claim."""
+    if report.stake is not None:
+        return _coins(report.owed, sources.claim(10))
+    return _coins(chain.claimed.get(report.worker, 0), sources.events("claimed")) if chain.mode else None
 
 
-def _paid_in_all(verdict: Verdict, chain: ChainStory, sources: Sources) -> Cited | None:
-    paid = [reported(report, "paid") for report in verdict.workers]
-    if any(text.isdecimal() for text in paid):
-        return _coins(sum(int(text) for text in paid if text.isdecimal()), sources.claim(10))
+def _staked_in_all(verdict: Verdict, chain: ChainStory, sources: Sources) -> Cited | None:
+    if chain.enrolled:
+        return _coins(chain.staked(), sources.events("enrolled"))
+    known = [report.stake + report.slashed for report in verdict.workers if report.stake is not None]
+    return _coins(sum(known), sources.claim(10, "stakes of the workers")) if known else None
+
+
+def _pay_in_all(verdict: Verdict, chain: ChainStory, sources: Sources) -> Cited | None:
+    if any(report.stake is not None for report in verdict.workers):
+        return _coins(sum(report.owed for report in verdict.workers), sources.claim(10))
     return _coins(sum(chain.claimed.values()), sources.events("claimed")) if chain.claimed else None
 
 

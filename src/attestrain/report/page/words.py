@@ -39,6 +39,7 @@ QUALIFIERS = {
     ),
     "local": "rests on a chain that runs on the same machine as the run, and whose operator could rewrite it",
     "self-asserted": "no pin of the policy covers what it rests on: it is the bundle's own word",
+    "public chain": "rests on a chain that others run too, as far as the policy pins one of its blocks",
     "hardware": "rests on the root key of a processor vendor",
 }
 """What a qualifier takes away from a guarantee."""
