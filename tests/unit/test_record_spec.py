@@ -54,6 +54,13 @@ def test_a_spec_reads_back():
     assert read.run_id == SPEC.run_id == sha256(SPEC.to_bytes())
 
 
+@pytest.mark.parametrize("mode", ["recorded", "chain"])
+def test_both_sources_of_beacons_read_back_and_are_part_of_the_name(mode: str):
+    spec = make_spec(beacon_mode=mode)
+    assert RunSpec.from_bytes(spec.to_bytes()) == spec
+    assert (spec.run_id == SPEC.run_id) == (mode == "recorded")
+
+
 @pytest.mark.parametrize("path", list(places(DOCUMENT)), ids=str)
 def test_what_cannot_stand_at_a_place_is_refused_there(path: Path):
     old = at(DOCUMENT, path)

@@ -113,12 +113,20 @@ def test_every_quantity_out_of_its_type_is_refused(name: str):
 
 
 @pytest.mark.parametrize(
-    "format_", [None, 1, [], "", "attestrain.dev/receipt@v2", "receipt", ["attestrain.dev/join@v1"]]
+    "format_",
+    [None, 1, [], "", "attestrain.dev/receipt@v2", "receipt", "attestrain.dev/join@v1", ["attestrain.dev/join@v2"]],
 )
 def test_an_unknown_format_is_refused(format_: object):
     document = json.loads(EXAMPLES["Join"].signed.to_bytes())
     with pytest.raises(FormatError):
         Signed.from_bytes(spelled(document | {"format": format_}))
+
+
+def test_a_join_of_the_first_version_is_refused():
+    document = json.loads(EXAMPLES["Join"].signed.to_bytes())
+    first = {name: value for name, value in document.items() if name not in ("until", "evidence")}
+    with pytest.raises(FormatError, match="unknown statement"):
+        Signed.from_bytes(spelled(first | {"format": "attestrain.dev/join@v1"}))
 
 
 def test_a_statement_cannot_be_passed_off_as_another_kind():
