@@ -100,8 +100,11 @@ def report_data(
         session: account of the key that signs receipts.
         participant: account that stakes and is paid.
         run: the run.
-        role, worker, key_epoch: the slot, and which life of its key this is.
-        block_number, block_hash: a recent block, which did not exist before.
+        role: of the slot.
+        worker: number of the slot.
+        key_epoch: which life of the slot's key this is.
+        block_number: of a recent block.
+        block_hash: its hash, which nobody knew before.
     """
     return hashlib.sha512(
         _joined(
