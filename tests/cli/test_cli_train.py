@@ -76,6 +76,14 @@ def test_a_run_folder_has_its_pictures(trained: tuple[Path, Result]) -> None:
         assert len(picture) < 60_000
 
 
+def test_a_run_folder_has_its_report(trained: tuple[Path, Result]) -> None:
+    folder, result = trained
+    assert json.loads(result.out)["report"] == str(folder / "report.html")
+    page = (folder / "report.html").read_text()
+    assert 'id="verdict">VERIFIED<' in page
+    assert "Worker 1 was caught in round 1" in page
+
+
 def test_what_train_wrote_verifies_replays_and_can_be_inspected(call: Call, trained: tuple[Path, Result]) -> None:
     folder = trained[0]
     assert call("verify", folder / "bundle", "--policy", folder / "policy.toml").code == ExitCode.DONE

@@ -16,6 +16,7 @@ from attestrain.cli.terminal import colourful, say, shown_bytes
 from attestrain.report.events import Line
 from attestrain.report.stakes import CaseStory, shown_coins
 from attestrain.report.story import Story, WorkerStory
+from attestrain.report.units import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -203,7 +204,9 @@ def chain_line(story: Story) -> str:
     parts = [f"chain {chain.chain_id} ({chain.mode})"]
     if chain.anchors:
         latest = max(chain.anchors.values(), key=lambda anchor: anchor.epoch)
-        parts.append(f"{len(chain.anchors)} anchors, the last of {latest.size} entries in block {latest.height}")
+        parts.append(
+            f"{counted(len(chain.anchors), 'anchor')}, the last of {latest.size} entries in block {latest.height}"
+        )
     if chain.enrolled:
         parts.append(f"{shown_coins(chain.staked())} coins staked by {len(chain.enrolled)}")
     parts += [f"case against worker {case.worker}: {case.outcome or _progress(case)}" for case in chain.cases.values()]
@@ -213,7 +216,7 @@ def chain_line(story: Story) -> str:
 
 
 def _progress(case: CaseStory) -> str:
-    return f"open, {len(case.votes)} vote{'' if len(case.votes) == 1 else 's'}"
+    return f"open, {counted(len(case.votes), 'vote')}"
 
 
 def _workers(story: Story) -> RenderableType:

@@ -10,3 +10,8 @@ def shown_bytes(count: float) -> str:
         count /= 1000
         units.pop()
     return f"{count:.0f} {units[-1]}" if count >= 99.95 or units[-1] == "B" else f"{count:.3g} {units[-1]}"
+
+
+def counted(count: int, word: str) -> str:
+    """A count with its noun, plain English plural."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from attestrain.record.bundle import CHAIN, trace_path
+from attestrain.record.bundle import CHAIN, SPEC, trace_path
 from attestrain.record.names import Round, Worker
 from attestrain.record.statements import Finding
 from attestrain.report.page.reading import Reading
@@ -49,12 +49,15 @@ class Justice:
     """Every culprit, and the odds of one that was not found.
 
     Attributes:
+        fraction: share of every worker-round that is drawn.
+        sampled: anything is drawn at all.
         escape: pairs of a number of cheated segments and the chance that none of them was drawn.
         votes: findings by different auditors that prove a fault.
     """
 
     culprits: list[Culprit]
-    fraction: str
+    fraction: Cited
+    sampled: bool
     escape: list[tuple[int, str]]
     votes: int
     innocent: list[CaseStory]
@@ -74,7 +77,8 @@ def justice(reading: Reading, verdict: Verdict, story: Story, sources: Sources) 
     share = float(Fraction(fraction))
     escape = [(count, f"{100 * (1 - share) ** count:.3g} %") for count in (1, 2, 5, 10)] if 0 < share < 1 else []
     cleared = [case for case in story.chain.cases.values() if case.outcome in ("innocent", "void")]
-    return Justice(culprits, fraction, escape, 0 if spec is None else spec.audit_votes, cleared)
+    said = sources.file(SPEC, "the run spec, whose digest names the run")
+    return Justice(culprits, Cited(fraction, said), share > 0, escape, 0 if spec is None else spec.audit_votes, cleared)
 
 
 def _culprit(reading: Reading, report: WorkerReport, fault: Fault, chain: ChainStory, sources: Sources) -> Culprit:

@@ -13,7 +13,7 @@ from attestrain.report.page.reading import Reading
 from attestrain.report.page.sources import Cited, Source, Sources, short
 from attestrain.report.stakes import ChainStory, shown_coins
 from attestrain.report.story import Story
-from attestrain.report.units import shown_bytes
+from attestrain.report.units import counted, shown_bytes
 from attestrain.verify.guarantees import WorkerReport
 from attestrain.verify.verdict import Verdict
 
@@ -29,6 +29,7 @@ class WorkerRow:
     account: Cited | None
     evidence: Cited
     stake: Cited | None
+    lost: Cited | None
     committed: Cited
     aggregated: Cited
     tokens: Cited
@@ -58,11 +59,12 @@ class People:
 
     workers: list[WorkerRow]
     auditors: list[AuditorRow]
-    worker_count: int
-    auditor_count: int
+    worker_count: Cited
+    auditor_count: Cited
     hidden: int
-    accounts: int
+    accounts: Cited
     assurance: str
+    replayed: Cited | None
     stake: Cited | None
     pay: Cited | None
 
@@ -78,16 +80,18 @@ def people(reading: Reading, verdict: Verdict, story: Story, sources: Sources) -
     ledger = reading.ledger
     slots = [] if ledger is None else ledger.slots("auditor")
     auditors = [_auditor(reading, slot, chain, sources) for slot in slots[:MAX_LISTED]]
+    joined = sources.claim(3, "who joined")
     accounts = set() if ledger is None else {account for _, account in ledger.participants}
     hidden = len(verdict.workers) + len(slots) - len(workers) - len(auditors)
     return People(
         workers=workers,
         auditors=auditors,
-        worker_count=len(verdict.workers),
-        auditor_count=len(slots),
+        worker_count=Cited(counted(len(verdict.workers), "worker"), joined),
+        auditor_count=Cited(counted(len(slots), "auditor"), joined),
         hidden=hidden,
-        accounts=len(accounts),
+        accounts=Cited(counted(len(accounts), "account"), joined),
         assurance=_summary([row.evidence.text for row in workers] + [row.evidence.text for row in auditors]),
+        replayed=_replayed_in_all(verdict, sources),
         stake=_staked_in_all(verdict, chain, sources),
         pay=_pay_in_all(verdict, chain, sources),
     )
@@ -106,6 +110,7 @@ def _worker(
         account=_account(reading, "worker", report.worker, sources),
         evidence=_evidence(reading, "worker", report.worker, story.chain, sources, report.assurance),
         stake=_stake(report, story.chain, sources),
+        lost=_lost(report, story.chain, sources),
         committed=Cited(str(len(report.rounds)), receipt_claim),
         aggregated=Cited(str(len(report.aggregated)), sources.claim(8)),
         tokens=Cited(f"{sum(receipt.tokens for receipt in receipts):,}", receipt_claim),
@@ -188,6 +193,19 @@ def _stake(report: WorkerReport, chain: ChainStory, sources: Sources) -> Cited |
         return _coins(report.stake + report.slashed, sources.claim(10))
     enrolled = chain.enrolled.get(("worker", report.worker))
     return None if enrolled is None else _coins(enrolled.stake, sources.events("enrolled"))
+
+
+def _lost(report: WorkerReport, chain: ChainStory, sources: Sources) -> Cited | None:
+    """What was taken from a worker's stake; None if nothing was."""
+    if report.stake is not None:
+        return _coins(report.slashed, sources.claim(10)) if report.slashed else None
+    taken = chain.slashed.get(report.worker)
+    return _coins(taken.amount, sources.events("slashed")) if taken is not None else None
+
+
+def _replayed_in_all(verdict: Verdict, sources: Sources) -> Cited | None:
+    count = sum(report.replayed for report in verdict.workers)
+    return Cited(f"{count:,}", sources.claim(9)) if count else None
 
 
 def _pay(report: WorkerReport, chain: ChainStory, sources: Sources) -> Cited | None:

@@ -49,7 +49,7 @@ class Result:
     """Everything the section shows."""
 
     loss: Cited | None
-    best_rival: str
+    best_rival: Cited | None
     traffic: Traffic | None
     ratio: Cited | None
     comparisons: list[Comparison]
@@ -66,7 +66,7 @@ def result(reading: Reading, story: Story, reference: Reference | None, sources:
     fits = reference is not None and reference.fits(story)
     return Result(
         loss=loss,
-        best_rival=_alone(story),
+        best_rival=_alone(story, sources),
         traffic=traffic,
         ratio=None if traffic is None else Cited(f"{traffic.ratio:.0f}", sources.claim(4, "sizes in the receipts")),
         comparisons=_comparisons(story, loss, traffic, reference, sources),
@@ -76,12 +76,13 @@ def result(reading: Reading, story: Story, reference: Reference | None, sources:
     )
 
 
-def _alone(story: Story) -> str:
+def _alone(story: Story, sources: Sources) -> Cited | None:
     """How the run compares with one worker alone, in words."""
     if not story.losses or not story.solo:
-        return ""
+        return None
     ours, alone = story.losses[-1][1], story.solo[-1][1]
-    return f"{'below' if ours < alone else 'not below'} one worker alone at {alone:.4f}"
+    text = f"{'below' if ours < alone else 'not below'} one worker alone at {alone:.4f}"
+    return Cited(text, sources.events("solo"))
 
 
 def _traffic(reading: Reading) -> Traffic | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from attestrain.record.bundle import DATASET, MODEL, SPEC
 from attestrain.report.page.reading import Reading
 from attestrain.report.page.sources import Cited, Sources, short
-from attestrain.report.units import shown_bytes
+from attestrain.report.units import counted, shown_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,7 @@ class Subject:
     dataset: Cited | None
     licence: Cited | None
     origin: Cited | None
-    rounds: int
-    steps: int
-    workers: int
+    length: Cited | None
     tokens: Cited | None
     model: list[tuple[str, Cited]]
     data: list[tuple[str, Cited]]
@@ -40,7 +38,7 @@ def subject(reading: Reading, sources: Sources, fallback: str) -> Subject:
     """What the spec and the manifests say; ``fallback`` names a run whose spec cannot be read."""
     spec, manifest = reading.spec, reading.dataset
     if spec is None:
-        return Subject(fallback, None, None, "", None, None, None, 0, 0, 0, None, [], [], [])
+        return Subject(fallback, None, None, "", None, None, None, None, None, [], [], [])
     said = sources.file(SPEC, "the run spec, whose digest names the run")
     stated = sources.file(DATASET, "what the dataset is, with the digests of its text")
     tokens = sum(receipt.tokens for receipt in reading.published())
@@ -52,9 +50,7 @@ def subject(reading: Reading, sources: Sources, fallback: str) -> Subject:
         dataset=None if manifest is None else Cited(manifest.name, stated, manifest.digest.hex()),
         licence=None if manifest is None else Cited(manifest.licence or "none stated", stated),
         origin=None if manifest is None else Cited(manifest.source or "none stated", stated),
-        rounds=spec.schedule.rounds,
-        steps=spec.schedule.steps,
-        workers=spec.schedule.workers,
+        length=Cited(f"{counted(spec.schedule.rounds, 'round')} of {counted(spec.schedule.steps, 'step')}", said),
         tokens=Cited(f"{tokens:,}", sources.claim(4, "tokens in the receipts")) if tokens else None,
         model=_model(reading, sources),
         data=_data(reading, sources),
