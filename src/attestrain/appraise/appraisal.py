@@ -20,7 +20,7 @@ from attestrain.appraise.quote import CONFIGURATION, IMAGE, REGISTERS, Quote
 from attestrain.appraise.refused import Refused, require
 from attestrain.record.digest import Digest
 from attestrain.record.evidence import MEASURED, REGISTER_SIZE, Event, Evidence, replay, report_data
-from attestrain.record.names import Address, KeyEpoch, RunId, Size, Worker
+from attestrain.record.names import Address, KeyEpoch, RunId, Worker
 
 DEBUG = 0xFF
 """TD attributes TUD: a bit of these opens the guest to its host."""
@@ -42,7 +42,7 @@ class Binding:
     role: str
     worker: Worker
     key_epoch: KeyEpoch
-    block_number: Size
+    block_number: int
     block_hash: Digest
 
     @property
@@ -155,7 +155,7 @@ def check_bound(quote: Quote, evidence: Evidence, binding: Binding) -> None:
     require(bound == expected, f"the quote is not bound to {who}: report data {bound.hex()}, not {expected.hex()}")
 
 
-def _block(number: Size, hash_: Digest) -> str:
+def _block(number: int, hash_: Digest) -> str:
     return f"{number} ({hash_.hex()})"
 
 

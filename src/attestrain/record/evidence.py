@@ -18,7 +18,7 @@ from attestrain.record.canonical import MAX_INTEGER, Json, canonical, parse
 from attestrain.record.digest import Buffer, Digest
 from attestrain.record.eip712 import address_bytes
 from attestrain.record.fields import Fields
-from attestrain.record.names import Address, KeyEpoch, RunId, Size, Worker
+from attestrain.record.names import Address, KeyEpoch, RunId, Worker
 
 FORMAT = "attestrain.dev/evidence@v1"
 KIND = "tdx"
@@ -89,7 +89,7 @@ def report_data(
     role: str,
     worker: Worker,
     key_epoch: KeyEpoch,
-    block_number: Size,
+    block_number: int,
     block_hash: Digest,
 ) -> bytes:
     """The 64 bytes that bind a quote to one session key, its slot and a moment.
@@ -194,7 +194,7 @@ class Evidence:
     quote: bytes
     collateral: Collateral
     events: tuple[Event, ...]
-    block_number: Size
+    block_number: int
     block_hash: Digest
 
     def to_bytes(self) -> bytes:
@@ -226,7 +226,7 @@ class Evidence:
             quote=_read_hex(fields, "quote", MAX_QUOTE),
             collateral=Collateral.from_json(fields.object("collateral")),
             events=tuple(_read_event(item) for item in fields.array("events", max_length=MAX_EVENTS)),
-            block_number=Size(fields.integer("block_number", 0, MAX_INTEGER)),
+            block_number=fields.integer("block_number", 0, MAX_INTEGER),
             block_hash=fields.digest("block_hash"),
         )
 
