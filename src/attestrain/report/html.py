@@ -55,8 +55,7 @@ def write_report(folder: Path, out: Path | None = None, policy: Path | None = No
         UsageError: there is no bundle, the policy cannot be read, or the report cannot be written.
         FormatError: events or packaged files are malformed.
     """
-    bundle = _bundle_of(folder)
-    home = bundle.parent
+    bundle, home = _bundle_of(folder)
     found = policy is None and (home / POLICY).is_file()
     chosen = home / POLICY if found else policy
     rules = None if chosen is None else _read_policy(chosen)
@@ -74,10 +73,12 @@ def write_report(folder: Path, out: Path | None = None, policy: Path | None = No
     return Written(target, len(data), verdict, chosen, found)
 
 
-def _bundle_of(folder: Path) -> Path:
-    for candidate in (folder, folder / BUNDLE):
-        if (candidate / MANIFEST).is_file() and (candidate / "spec.json").is_file():
-            return candidate.resolve()
+def _bundle_of(folder: Path) -> tuple[Path, Path]:
+    """The bundle that is meant, and the folder in which its policy, its events and its report lie."""
+    if (folder / MANIFEST).is_file():
+        return folder, folder.resolve().parent
+    if (folder / BUNDLE / MANIFEST).is_file():
+        return folder / BUNDLE, folder
     unfinished = (folder / EVENTS).is_file()
     hint = f"attestrain train --resume {folder}" if unfinished else "give a run folder or a bundle, such as runs/X"
     what = "has no bundle: the run is not finished" if unfinished else "is neither a run folder nor a bundle"
