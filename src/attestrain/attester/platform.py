@@ -44,7 +44,7 @@ class Platform:
     collateral: Collateral
 
     @property
-    def root(self) -> Digest:
+    def root_digest(self) -> Digest:
         """SHA-256 of the root certificate: what policies pin."""
         return sha256(self.chain[-1])
 

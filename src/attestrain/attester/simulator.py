@@ -65,9 +65,9 @@ class SimulatedMachine:
         self._events: list[Event] = []
 
     @property
-    def root(self) -> Digest:
+    def root_digest(self) -> Digest:
         """SHA-256 of the development root certificate that vouches for this machine."""
-        return self._platform.root
+        return self._platform.root_digest
 
     def extend(self, event: Event) -> None:
         """Measure ``event`` into RTMR3. It stays there until the machine ends."""

@@ -126,7 +126,7 @@ def _aes_ctr(derived: bytes, counter: bytes, data: bytes) -> bytes:
 
 
 def _load(path: Path, passphrase: str) -> tuple[bytes, Json]:
-    document = _parse(_read_private(path), path)
+    document = _parse(read_private(path), path)
     crypto = _object(document, "crypto")
     if crypto.get("cipher") != "aes-128-ctr" or crypto.get("kdf") != "scrypt":
         raise FormatError(f"key file {path} does not use aes-128-ctr and scrypt")
@@ -138,7 +138,12 @@ def _load(path: Path, passphrase: str) -> tuple[bytes, Json]:
     return _aes_ctr(derived, counter, ciphertext), document
 
 
-def _read_private(path: Path) -> bytes:
+def read_private(path: Path) -> bytes:
+    """What a private file holds; one byte more than `MAX_FILE` if it holds too much.
+
+    Raises:
+        UsageError: it cannot be read, or others can read it.
+    """
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from attestrain.appraise.appraisal import Appraisal, Binding, Measured, Refused, appraise, root_of
+from attestrain.appraise.appraisal import Appraisal, Binding, Measured, appraise, root_of
 from attestrain.appraise.policy import EvidencePolicy
+from attestrain.appraise.refused import Refused
 from attestrain.record.bundle import Bundle, evidence_path
 from attestrain.record.chain import EnrolmentFact
 from attestrain.record.digest import ZERO_DIGEST, Digest, sha256
@@ -57,11 +58,11 @@ def check_evidence(
     paths = {evidence_path(digest) for digest in named}
     strays = {path for path in bundle.manifest.files if path.startswith("evidence/")} - paths
     require(not strays, f"{min(strays, default='')} is nobody's evidence")
-    found = {}
+    found: dict[Key, Appraisal] = {}
     for join in joins(ledger):
         if join.evidence != ZERO_DIGEST:
             given = _read_given(bundle, state, join)
-            found[join.role, join.worker, join.key_epoch] = _appraise(ledger.spec, given, roots)
+            found[join.role, join.worker, join.key_epoch] = appraise_key(ledger.spec, given, roots)
     kinds = [appraisal.assurance for appraisal in found.values()]
     figures = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
     return found, f"{len(found)} of {len(joins(ledger))} keys have evidence: {figures or 'none'}"
@@ -77,8 +78,12 @@ def _read_given(bundle: Bundle, state: ChainState, join: Join) -> Given:
     return Given(join, fact, evidence)
 
 
-def _appraise(spec: RunSpec, given: Given, roots: tuple[Digest, ...] | None) -> Appraisal:
-    """What the evidence is worth: bound to this key, run, slot and block, and measured what the join claims."""
+def appraise_key(spec: RunSpec, given: Given, roots: tuple[Digest, ...] | None) -> Appraisal:
+    """What evidence is worth: bound to this key, run, slot and block, measured as claimed. The sequencer asks this too.
+
+    Raises:
+        Contradiction: it is worth nothing, with the reason.
+    """
     join, fact = given.join, given.fact
     binding = Binding(
         session=join.session,
@@ -91,8 +96,8 @@ def _appraise(spec: RunSpec, given: Given, roots: tuple[Digest, ...] | None) -> 
         block_hash=fact.block_hash,
     )
     measured = Measured(package=spec.code, run_spec=spec.run_id, dataset=spec.dataset, environment=join.environment)
-    policy = EvidencePolicy(roots=(root_of(given.evidence),) if roots is None else roots)
     try:
+        policy = EvidencePolicy(roots=(root_of(given.evidence),) if roots is None else roots)
         return appraise(given.evidence, binding, measured, policy, fact.timestamp)
     except Refused as error:
         raise Contradiction(f"the evidence of {join.role} {join.worker}: {error}") from error

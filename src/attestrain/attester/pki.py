@@ -8,8 +8,10 @@ root counts unless a policy pins it, every certificate says what it is, and no p
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from cryptography import x509
 
@@ -18,19 +20,40 @@ from attestrain.attester.der import sgx_extension
 from attestrain.attester.p256 import new_key, read_secret, secret_hex, sign_raw
 from attestrain.attester.platform import CPU_SVN, PCE_SVN, Platform
 from attestrain.attester.tcb import FMSPC, UP_TO_DATE, qe_identity, tcb_info
-from attestrain.errors import FormatError
+from attestrain.errors import FormatError, UsageError
 from attestrain.record.canonical import canonical, parse
 from attestrain.record.digest import Digest, sha256
 from attestrain.record.evidence import MAX_EVIDENCE, Collateral
 from attestrain.record.fields import Fields
+from attestrain.store.atomic import write_atomic
+from attestrain.store.keystore import PRIVATE, read_private
 
 FORMAT = "attestrain.dev/development-pki@v1"
+FILE = "development-pki.json"
 AUTHORITIES = ("root", "platforms", "statements")
 """Who signs: the root the other two, one the platforms' certificates, one TCB infos and QE identities."""
 COLLATERAL_VALID = timedelta(days=30)
 """How long collateral counts, as Intel's: it must outlast the joins of a run, not the run."""
 BACKDATED = timedelta(hours=1)
 """How long before now things are issued, for chains whose clocks are behind."""
+
+
+def development_pki(folder: Path) -> DevPki:
+    """The PKI in ``folder``, made when first asked for, in one file that only its owner may read.
+
+    Raises:
+        UsageError: the file cannot be read or written, or is open to others.
+        FormatError: it is malformed.
+    """
+    path = folder / FILE
+    if path.exists():
+        return DevPki.from_bytes(read_private(path))
+    pki = DevPki.generate(int(time.time()))
+    try:
+        write_atomic(path, pki.to_bytes(), mode=PRIVATE)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    return pki
 
 
 class DevPki:
@@ -56,12 +79,13 @@ class DevPki:
         return cls(dict(zip(AUTHORITIES, made, strict=True)))
 
     @property
-    def root(self) -> Digest:
+    def root_digest(self) -> Digest:
         """SHA-256 of the root certificate: what policies pin."""
         return sha256(self._root.der)
 
-    def provision(self, now: int) -> Platform:
-        """A new platform, certified at ``now``, with the collateral of that time."""
+    def provision(self, now: int | None = None) -> Platform:
+        """A new platform, certified at ``now`` (by default now indeed), with the collateral of that time."""
+        now = int(time.time()) if now is None else now
         extension = sgx_extension(
             ppid=secrets.token_bytes(16),
             cpu_svn=CPU_SVN,
