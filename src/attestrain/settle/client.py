@@ -1,0 +1,266 @@
+"""A participant's access to the contracts. Amounts are in wei, times in seconds since 1970.
+
+Reads are single calls against the latest block; what a verdict rests on is proved (`settle.proofs`). Sends are
+idempotent: see `settle.sender`, and the contracts themselves take the same words twice without effect.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attestrain.errors import Unreachable, UsageError
+from attestrain.record.chain import CaseFact, ChainFacts, EnrolmentFact
+from attestrain.record.digest import Digest
+from attestrain.record.eip712 import address_bytes, keccak256
+from attestrain.record.keys import SigningKey
+from attestrain.record.names import Address, Round, RunId
+from attestrain.record.statements import Join
+from attestrain.rules.accumulator import word
+from attestrain.rules.slots import ROLE_NUMBERS, AccountWords, enrolment_entry
+from attestrain.settle.cases import Ballot, CaseId, CaseState
+from attestrain.settle.contracts import decode_event, decode_result, encode_call
+from attestrain.settle.deployment import Deployment
+from attestrain.settle.proofs import Block, gather_facts, read_block
+from attestrain.settle.rpc import Rpc
+from attestrain.settle.sender import Receipt, Sender
+
+BLOCK_SECONDS = 2.0
+"""Seconds between looks for a block that has not come yet."""
+BLOCK_PATIENCE = 900.0
+"""Seconds to wait for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A run in the RunLedger, as far as its sequencer needs it."""
+
+    sequencer: Address
+    pending_height: int
+    epochs: int
+    closed: bool
+
+
+class ChainClient:
+    """One account's access.
+
+    Args:
+        url: JSON-RPC endpoint.
+        deployment: where the contracts stand.
+        key: the account's.
+        journal: folder for what it sends.
+        embedded: the chain is our own: it mines at once, and on request.
+
+    Raises (all methods):
+        Unreachable: the chain does not answer.
+        Reverted: a contract refuses.
+    """
+
+    def __init__(self, url: str, deployment: Deployment, key: SigningKey, journal: Path, *, embedded: bool) -> None:
+        self._rpc = Rpc(url)
+        self._at = deployment.contracts
+        self._deployment = deployment
+        self._account = key.address
+        self._embedded = embedded
+        self._sender = Sender(self._rpc, deployment.chain_id, key, journal, instant=embedded)
+        if (found := self._rpc.number("eth_chainId")) != deployment.chain_id:
+            hint = "use the deployment that was made on this chain"
+            raise UsageError(f"{url} is chain {found}, the deployment is on {deployment.chain_id}", hint=hint)
+
+    def _send(self, label: str, contract: str, function: str, *arguments: Any, value: int = 0) -> Receipt:
+        return self._sender.send(label, self._at[contract], encode_call(contract, function, *arguments), value)
+
+    def _call(self, contract: str, function: str, *arguments: Any) -> tuple[Any, ...]:
+        request = {"to": self._at[contract], "data": "0x" + encode_call(contract, function, *arguments).hex()}
+        return decode_result(contract, function, self._rpc.bytes("eth_call", request, "latest"))
+
+    # Blocks and coins.
+
+    def block(self, which: int | str = "latest") -> Block:
+        """A block by number or by name."""
+        return read_block(self._rpc, which)[0]
+
+    def balance(self, address: Address) -> int:
+        """Coins of an account that are at stake nowhere."""
+        return self._rpc.number("eth_getBalance", address, "latest")
+
+    # The run, by its sequencer.
+
+    def open_run(self, run: RunId, worker_stake: int, auditor_stake: int, deadline: int) -> None:
+        """Open a run, whose sequencer this account becomes."""
+        if self.run_state(run).sequencer != self._account:
+            self._send(f"open-{run.hex()[:16]}", "ledger", "open", run, worker_stake, auditor_stake, deadline)
+
+    def run_state(self, run: RunId) -> RunState:
+        """A run as it stands; all zeros before it is opened."""
+        _, sequencer, pending, epochs, _, _, _, closed, _, _ = self._call("ledger", "runs", run)
+        return RunState(Address(sequencer.lower()), pending, epochs, closed)
+
+    def anchor(self, run: RunId, epoch: Round, root: Digest, size: int, checkpoint: Digest, *, last: bool) -> None:
+        """Anchor a prefix of the transcript."""
+        self._send(f"anchor-{run.hex()[:16]}-{epoch}", "ledger", "anchor", run, epoch, root, size, checkpoint, last)
+
+    def capture(self, run: RunId) -> Block:
+        """The block that the latest anchor fixed, written down on chain; waits for it."""
+        while (height := self.run_state(run).pending_height) != 0:
+            self._reach(height + 1)
+            self._send(f"capture-{run.hex()[:16]}-{height}", "ledger", "capture", run)
+        height, value = self._captured(run)
+        block = self.block(height)
+        if block.hash != value:
+            raise Unreachable(f"chain says that block {height} has another hash than it captured")
+        return block
+
+    def _reach(self, height: int) -> None:
+        """Wait until block ``height`` is the next one to be mined, at least."""
+        end = time.monotonic() + BLOCK_PATIENCE
+        while self._rpc.number("eth_blockNumber") + 1 < height + (0 if self._embedded else 1):
+            if self._embedded:
+                self._rpc.ask("evm_mine")
+            elif time.monotonic() > end:
+                raise Unreachable(f"block {height} does not come")
+            else:
+                time.sleep(BLOCK_SECONDS)
+
+    def _captured(self, run: RunId) -> tuple[int, Digest]:
+        """Height and value of the latest capture."""
+        found = [
+            item for item in self._logs("ledger", "Captured", [run]) if item["epoch"] == self.run_state(run).epochs
+        ]
+        if not found:
+            raise Unreachable("chain does not say which block it captured")
+        return int(found[-1]["height"]), Digest(found[-1]["value"])
+
+    def _logs(self, contract: str, event: str, topics: Sequence[bytes]) -> list[dict[str, Any]]:
+        """Events of a contract whose indexed members are ``topics``, oldest first."""
+        from attestrain.settle.artefacts import load
+
+        wanted = [load(contract).event(event)[0], *topics]
+        request = {
+            "address": self._at[contract],
+            "fromBlock": "0x0",
+            "toBlock": "latest",
+            "topics": ["0x" + topic.hex() for topic in wanted],
+        }
+        entries = self._rpc.ask("eth_getLogs", request)
+        if not isinstance(entries, list):
+            raise Unreachable("chain answers with something that is not a list of events")
+        decoded = (decode_event(contract, event, entry) for entry in entries)
+        return [item for item in decoded if item is not None]
+
+    # Participants.
+
+    def account(self, participant: Address) -> AccountWords:
+        """What a participant has at stake."""
+        return AccountWords(*self._call("vault", "accounts", participant))
+
+    def deposit(self, amount: int) -> None:
+        """Add to this account's stake."""
+        before = self.account(self._account)
+        self._send(f"deposit-{before.stake}-{before.slashed}-{amount}", "vault", "deposit", value=amount)
+
+    def enrol(self, join: Join, block_number: int) -> None:
+        """Enrol the session key of a join of this account's."""
+        place = (join.run, ROLE_NUMBERS[join.role], join.worker, join.key_epoch)
+        label = f"enrol-{join.run.hex()[:16]}-{join.role}-{join.worker}-{join.key_epoch}-{block_number}"
+        self._send(label, "registry", "enrol", *place, join.session, join.until, join.evidence, block_number)
+
+    def enrolment(self, join: Join) -> EnrolmentFact | None:
+        """What the chain says of the enrolment of a join's key; None if it is not enrolled just like that."""
+        role = ROLE_NUMBERS[join.role]
+        key = keccak256(join.run + word(role) + word(join.worker) + word(join.key_epoch))
+        (entry,) = self._call("registry", "entries", key)
+        topics = [join.run, address_bytes(join.participant).rjust(32, b"\x00")]
+        for item in self._logs("registry", "Enrolled", topics):
+            if (item["role"], item["slot"], item["keyEpoch"]) == (role, join.worker, join.key_epoch):
+                number, block, timestamp = item["blockNumber"], Digest(item["blockHash"]), item["timestamp"]
+                stated = (join.participant, join.session, join.until, join.evidence, number, block, timestamp)
+                if enrolment_entry(*stated) == entry:
+                    return EnrolmentFact(join.role, join.worker, join.key_epoch, number, block, timestamp)
+        return None
+
+    # Cases.
+
+    def case(self, case: CaseId) -> CaseState | None:
+        """A case; None if nobody opened it."""
+        values = self._call("cases", "cases", case.digest)
+        accused, commit_by, status, committee, accuser, reveal_by, guilty, innocent, _, _, commits = values
+        if not status:
+            return None
+        return CaseState(
+            accused=Address(accused.lower()),
+            accuser=Address(accuser.lower()),
+            status=status,
+            committee=committee,
+            commits=commits,
+            guilty=guilty,
+            innocent=innocent,
+            commit_by=commit_by,
+            reveal_by=reveal_by,
+            now=self.block().timestamp,
+        )
+
+    def ballot(self, case: CaseId) -> Ballot:
+        """This account's part in a case."""
+        return Ballot(*self._call("cases", "ballotOf", case.digest, self._account))
+
+    def open_case(self, case: CaseId, key_epoch: int, accused: Address, claimed: Digest) -> None:
+        """Accuse, with the bond that the contract asks."""
+        (bond,) = self._call("cases", "bond")
+        place = (case.run, case.round, case.worker, key_epoch, case.segment)
+        self._send(f"open-case-{case.digest.hex()}", "cases", "open", *place, accused, claimed, value=bond)
+
+    def commit_vote(self, case: CaseId, observed: Digest, salt: Digest) -> None:
+        """Commit to what was observed."""
+        voter = address_bytes(self._account).rjust(32, b"\x00")
+        commitment = keccak256(case.digest + voter + observed + salt)
+        self._send(f"commit-{case.digest.hex()}", "cases", "commit", case.digest, commitment)
+
+    def reveal_vote(self, case: CaseId, observed: Digest, salt: Digest) -> None:
+        """Reveal what was observed."""
+        self._send(f"reveal-{case.digest.hex()}", "cases", "reveal", case.digest, observed, salt)
+
+    def resolve(self, case: CaseId) -> None:
+        """Have a case decided."""
+        self._send(f"resolve-{case.digest.hex()}", "cases", "resolve", case.digest)
+
+    def slashed(self, case: CaseId) -> int:
+        """What a case took."""
+        return int(self._call("vault", "taken", case.digest)[0])
+
+    # Pay.
+
+    def fund(self, run: RunId, amount: int) -> None:
+        """Put money behind a run, up to ``amount`` in all."""
+        root, funded, _, _ = self._call("settlement", "payouts", run)
+        if not any(root) and funded < amount:
+            self._send(f"fund-{run.hex()[:16]}-{funded}", "settlement", "fund", run, value=amount - funded)
+
+    def post_payouts(self, run: RunId, root: Digest, total: int) -> None:
+        """Post what a closed run owes."""
+        self._send(f"post-{run.hex()[:16]}", "settlement", "post", run, root, total)
+
+    def claim(self, run: RunId, account: Address, amount: int, proof: Sequence[Digest]) -> None:
+        """Have an account paid; a second time pays nothing."""
+        label = f"claim-{run.hex()[:16]}-{account[2:]}"
+        self._send(label, "settlement", "claim", run, account, amount, list(proof))
+
+    # For the bundle.
+
+    def proof(self, run: RunId, joins: Iterable[Join], cases: Iterable[CaseFact]) -> tuple[ChainFacts, Block]:
+        """Everything that a verdict on a run needs of the chain, proved in its latest final block.
+
+        Raises:
+            Unreachable: also if a join is not enrolled.
+        """
+        known = list(joins)
+        enrolments = [self.enrolment(join) for join in known]
+        if missing := [join for join, fact in zip(known, enrolments, strict=True) if fact is None]:
+            raise Unreachable(f"{missing[0].role} {missing[0].worker} is not enrolled on chain")
+        found = tuple(fact for fact in enrolments if fact is not None)
+        which = "latest" if self._embedded else "finalized"
+        accounts = {join.participant for join in known}
+        return gather_facts(self._rpc, self._deployment, run, accounts, found, tuple(cases), which)
