@@ -7,14 +7,17 @@ import time
 from attestrain.corpus.dataset import Split
 from attestrain.errors import FormatError, Undecided, Unreachable
 from attestrain.record.blob import BlobRef, blob_ref
-from attestrain.record.names import Round, Size, Text
+from attestrain.record.names import Round, Size, Text, Worker
 from attestrain.record.statements import Finding, sign
 from attestrain.record.trace import Trace
 from attestrain.replay.segment import Replayed, replay_segment
 from attestrain.rules.admission import TRUNK
 from attestrain.rules.draws import Draw, missing_findings
+from attestrain.rules.faults import Fault, faults
+from attestrain.rules.ledger import Ledger
 from attestrain.run.effort import CPU, Effort
 from attestrain.run.follower import Follower
+from attestrain.run.jury import Accusation, Jury
 from attestrain.run.states import fetch
 from attestrain.run.worker import KEY_EPOCH, Seat
 from attestrain.train.batches import RoundBatches
@@ -29,9 +32,10 @@ class AuditorRole:
         follower: its view of the run.
         engine: re-executes.
         split: the training split.
+        jury: its part in cases on chain; None without a chain.
     """
 
-    def __init__(self, seat: Seat, follower: Follower, engine: Engine, split: Split) -> None:
+    def __init__(self, seat: Seat, follower: Follower, engine: Engine, split: Split, jury: Jury | None = None) -> None:
         self._slot = seat.slot
         self._follower = follower
         self._engine = engine
@@ -40,6 +44,8 @@ class AuditorRole:
         self._environment = seat.environment
         self._effort = Effort()
         self._settled: set[Round] = set()
+        self._jury = jury
+        self._heard: set[Worker] = set()
         self._unanswerable: set[Draw] = set()
 
     def run(self) -> None:
@@ -48,6 +54,7 @@ class AuditorRole:
             open_draws = self._open_draws()
             for draw in open_draws:
                 self._answer(draw)
+            self._sit_on_jury()
             if open_draws:
                 self._follower.exchange.tell(CPU, **self._effort.report())
             self._follower.sync()
@@ -93,11 +100,34 @@ class AuditorRole:
         self._follower.exchange.tell(
             "finding",
             **place,
+            auditor=self._slot,
             phase=replayed.kind,
             outcome=replayed.outcome,
             detail=replayed.detail,
             seconds=seconds,
         )
+
+    def _sit_on_jury(self) -> None:
+        """Execute again what was called a fault, and say on chain what came of it. One's own finding stands."""
+        if self._jury is None:
+            return
+        ledger = self._follower.ledger
+        for worker, fault in faults(ledger).items():
+            if worker in self._heard:
+                continue
+            self._heard.add(worker)
+            first = _accuser(ledger, fault)
+            try:
+                observed = first.observed if first.auditor == self._slot else self._replay(_as_draw(first)).observed
+            except (FormatError, Unreachable, Undecided) as error:
+                place = {"round": fault.round, "worker": worker, "segment": fault.segment}
+                self._follower.exchange.tell("unanswered", **place, detail=str(error))
+                continue
+            accused = ledger.joins["worker", worker][0].statement.participant
+            mine = first.auditor == self._slot
+            epoch = ledger.rounds[fault.round].receipts[worker].statement.key_epoch
+            where = (fault.round, worker, fault.segment, epoch, accused)
+            self._jury.hear(Accusation(*where, claimed=first.claimed, observed=observed, mine=mine))
 
     def _replay(self, draw: Draw) -> Replayed:
         spec, ledger, store = self._follower.spec, self._follower.ledger, self._follower.store
@@ -112,3 +142,17 @@ class AuditorRole:
         batches = RoundBatches(spec, self._split, book.opened.statement.beacon, draw.worker)
         with self._effort.on("replay"):
             return replay_segment(self._engine, spec, trace, draw.segment, state_in, checkpoint, batches)
+
+
+def _accuser(ledger: Ledger, fault: Fault) -> Finding:
+    """The first finding that calls this segment a fault."""
+    found = (item.statement for item in ledger.rounds[fault.round].findings)
+    return next(
+        finding
+        for finding in found
+        if (finding.worker, finding.segment, finding.outcome) == (fault.worker, fault.segment, "fault")
+    )
+
+
+def _as_draw(finding: Finding) -> Draw:
+    return Draw(finding.round, finding.worker, finding.segment, finding.auditor)

@@ -12,7 +12,16 @@ from attestrain.corpus.dataset import Dataset
 from attestrain.errors import FormatError
 from attestrain.record import bundle as names
 from attestrain.record.blob import BlobRef
-from attestrain.record.bundle import FolderFiles, environment_path, make_manifest, trace_path, update_path
+from attestrain.record.bundle import (
+    FolderFiles,
+    environment_path,
+    evidence_path,
+    make_manifest,
+    trace_path,
+    update_path,
+)
+from attestrain.record.chain import ChainFacts
+from attestrain.record.digest import ZERO_DIGEST
 from attestrain.record.note import LogKey
 from attestrain.record.trace import StateRefs, Trace
 from attestrain.record.transcript import Log
@@ -37,6 +46,7 @@ def write_bundle(
     dataset: Dataset,
     final: Checkpoint,
     keep_states_every: int,
+    facts: ChainFacts | None,
 ) -> Path:
     """Write the bundle of a finished run beside the run, then move it into place in one step."""
     target, building = folder.bundle, folder.bundle.with_name(".bundle-building")
@@ -49,6 +59,11 @@ def write_bundle(
     for digest in sorted({item.statement.environment for joins in ledger.joins.values() for item in joins}):
         name = environment_path(digest)
         _write(building, name, (folder.path / name).read_bytes())
+    for digest in sorted({item.statement.evidence for joins in ledger.joins.values() for item in joins}):
+        if digest != ZERO_DIGEST:
+            _write(building, evidence_path(digest), (folder.path / evidence_path(digest)).read_bytes())
+    if facts is not None:
+        _write(building, names.CHAIN, facts.to_bytes())
     _write_dataset(building, dataset)
     for trace, update in _published(ledger, store):
         _write(building, trace_path(trace.round, trace.worker), trace.to_bytes())

@@ -35,13 +35,17 @@ def updates_of(ledger: Ledger, store: Blobs, round_: Round) -> dict[Worker, byte
 
 
 class History:
-    """Checkpoints of a run, derived one after the other from checkpoint 0 (``first``)."""
+    """Checkpoints of a run, derived one after the other from checkpoint 0 (``first``).
+
+    ``members`` holds, of every round derived, the workers whose update moved the checkpoint.
+    """
 
     def __init__(self, spec: RunSpec, store: Blobs) -> None:
         self._spec = spec
         self._store = store
         self.first = genesis(spec)
         self._latest = self.first
+        self.members: dict[Round, list[Worker]] = {}
         self._kept: dict[Round, Checkpoint] = {self.first.record.round: self.first}
 
     def at(self, ledger: Ledger, round_: Round) -> Checkpoint:
@@ -62,7 +66,19 @@ class History:
     def derive(self, ledger: Ledger, round_: Round) -> Advance:
         """What the updates of ``round_`` make of its checkpoint."""
         base = self._kept.get(round_, self._latest)
-        return advance(self._spec, base, updates_of(ledger, self._store, round_))
+        outcome = advance(self._spec, base, updates_of(ledger, self._store, round_))
+        self.members[round_] = outcome.members
+        return outcome
+
+    def all_members(self, ledger: Ledger) -> dict[Round, list[Worker]]:
+        """Members of every aggregated round, deriving again what this object has not derived itself."""
+        done = [round_ for round_, book in ledger.rounds.items() if book.aggregated is not None]
+        if any(round_ not in self.members for round_ in done):
+            again = History(self._spec, self._store)
+            for round_ in done:
+                again._keep(again.derive(ledger, round_).checkpoint)
+            self.members = again.members
+        return {round_: self.members[round_] for round_ in done}
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         self._latest = checkpoint

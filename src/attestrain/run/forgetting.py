@@ -30,11 +30,16 @@ def forget_audited(ledger: Ledger, store: BlobStore, now: Round, keep_states_eve
 
     To be called after ``now`` is aggregated and before the next round closes, when no worker uploads anything.
     """
-    if now == 0 or missing_findings(ledger, Round(now - 1)):
+    if now == 0 or missing_findings(ledger, Round(now - 1)) or _accused(ledger, Round(now - 1)):
         return
     old, new = (_traces(ledger.rounds[round_], store) for round_ in (Round(now - 1), now))
     # Rounds share states: what one ends with, the next begins with.
     _delete(store, _states(old) - _states(new) - _kept(old, keep_states_every))
+
+
+def _accused(ledger: Ledger, round_: Round) -> bool:
+    """Whether somebody found a fault in a round: a jury executes that segment again, so its states stay."""
+    return any(item.statement.outcome == "fault" for item in ledger.rounds[round_].findings)
 
 
 def forget_states(ledger: Ledger, run: RunFolder, keep_states_every: int) -> None:

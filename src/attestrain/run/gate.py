@@ -7,7 +7,7 @@ first: such work is refused, and whoever sent it is absent instead of spoiling t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from attestrain.errors import FormatError
@@ -45,14 +45,24 @@ class Gate:
         leaves: leaves of the training split.
         cast: who was invited. A run that admitted everybody would let a stranger take an auditor's draws.
         environments: folder with the descriptions of environments, by digest.
+        examine: what a join must withstand besides; None where there is no chain to ask.
     """
 
-    def __init__(self, store: BlobStore, history: History, leaves: bytes, cast: Cast, environments: Path) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        history: History,
+        leaves: bytes,
+        cast: Cast,
+        environments: Path,
+        examine: Callable[[Join], None] | None = None,
+    ) -> None:
         self._store = store
         self._history = history
         self._leaves = leaves
         self._cast = cast
         self._environments = environments
+        self._examine = examine
 
     def check(self, ledger: Ledger, statement: Statement) -> None:
         """Check an admissible statement that is about to be appended to ``ledger``.
@@ -83,6 +93,8 @@ class Gate:
         path = self._environments / f"{join.environment.hex()}.json"
         described = path.is_file() and sha256(path.read_bytes()) == join.environment
         require(described, f"{join.role} {join.worker} names an environment that nobody described")
+        if self._examine is not None:
+            self._examine(join)
 
     def _require_no_gap(self, ledger: Ledger, receipt: Receipt) -> None:
         """A worker that goes on without showing its last round would leave a hole that no verifier can look into."""

@@ -5,28 +5,32 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+from attestrain.attester.pki import DevPki
+from attestrain.attester.simulator import SimulatedMachine
 from attestrain.corpus.dataset import Dataset
-from attestrain.record.digest import ZERO_DIGEST, Digest
+from attestrain.record.digest import Digest
 from attestrain.record.keys import SigningKey
-from attestrain.record.names import Address, Round, Text, Worker
+from attestrain.record.names import Address, Round, Worker
 from attestrain.record.spec import RunSpec
-from attestrain.record.statements import Join, sign
 from attestrain.rules.ledger import Ledger
 from attestrain.run.auditor import AuditorRole
 from attestrain.run.baseline import train_solo
 from attestrain.run.cheats import CARRIED, DoctoringWorker, make_cheat
 from attestrain.run.config import RunConfig
+from attestrain.run.enrolment import Enrolment, Place
 from attestrain.run.evaluation import Evaluator
 from attestrain.run.events import EventLog
-from attestrain.run.exchange import Exchange
 from attestrain.run.folder import RunFolder
 from attestrain.run.follower import Follower
+from attestrain.run.jury import Jury
 from attestrain.run.keyring import Keyring
 from attestrain.run.local import LocalNetwork
+from attestrain.run.onchain import OnChain
 from attestrain.run.service.client import Caller, HttpBlobs, HttpExchange
 from attestrain.run.service.members import Member, Members
 from attestrain.run.service.server import Door
 from attestrain.run.worker import KEY_EPOCH, Seat, WorkerRole
+from attestrain.settle.client import ChainClient
 from attestrain.train.engine import Engine
 from attestrain.train.task import Task
 
@@ -64,6 +68,8 @@ class Cast:
         task: Task,
         keys: Keyring,
         environment: Digest,
+        chain: OnChain | None = None,
+        pki: DevPki | None = None,
     ) -> None:
         self._config = config
         self._run = run
@@ -71,12 +77,15 @@ class Cast:
         self._dataset = dataset
         self._task = task
         self._environment = environment
+        self._chain = chain
         self._door: Door | None = None
         self._workers = [Worker(slot) for slot in range(config.schedule.workers)]
         self._auditors = [Worker(slot) for slot in range(config.audit.auditors)]
         # Keys are opened before the fork: a key that a process does not need, it forgets by dropping this object.
         names = [f"worker-{slot}" for slot in self._workers] + [f"auditor-{slot}" for slot in self._auditors]
         self._keys = {name: (keys.signing(name), keys.signing(f"{name}-session")) for name in names}
+        # Each participant gets a simulated machine of its own; the keys of the root stay with the conductor.
+        self._machines = {} if pki is None else {name: SimulatedMachine(pki.provision()) for name in names}
         self._solo_key = keys.signing(SOLO)
 
     def start(self, network: LocalNetwork) -> None:
@@ -106,7 +115,7 @@ class Cast:
     def _work(self, slot: Worker) -> None:
         caller = self._dial(self._keys[f"worker-{slot}"][0])
         exchange = HttpExchange(caller)
-        seat = self._join("worker", slot, exchange)
+        seat = self._join("worker", slot, exchange, self._client("worker", slot))
         follower, split = Follower(self._spec, exchange, HttpBlobs(caller)), self._dataset.split("train")
         keep = self._config.local.keep_states_every
         cheat = next((cheat for cheat in self._config.cheat if cheat.worker == slot), None)
@@ -122,26 +131,29 @@ class Cast:
     def _audit(self, slot: Worker) -> None:
         caller = self._dial(self._keys[f"auditor-{slot}"][0])
         exchange = HttpExchange(caller)
-        seat = self._join("auditor", slot, exchange)
+        client = self._client("auditor", slot)
+        seat = self._join("auditor", slot, exchange, client)
         follower, engine = Follower(self._spec, exchange, HttpBlobs(caller)), Engine(self._spec, self._task)
-        AuditorRole(seat, follower, engine, self._dataset.split("train")).run()
+        jury = None if client is None else Jury(client, self._spec.run_id, seat.folder / "votes")
+        AuditorRole(seat, follower, engine, self._dataset.split("train"), jury).run()
 
-    def _join(self, role: str, slot: Worker, exchange: Exchange) -> Seat:
+    def _client(self, role: str, slot: Worker) -> ChainClient | None:
+        """A participant's own access to the chain, if there is one."""
+        if self._chain is None:
+            return None
+        return self._chain.connect(self._keys[f"{role}-{slot}"][0], self._run.role(role, slot) / "sent")
+
+    def _join(self, role: str, slot: Worker, exchange: HttpExchange, client: ChainClient | None) -> Seat:
         """Take the slot; a process that was started again sends the same bytes and finds itself joined."""
-        participant, session = self._keys[f"{role}-{slot}"]
-        join = Join(
-            run=self._spec.run_id,
-            role=Text(role),
-            worker=slot,
-            participant=participant.address,
-            session=session.address,
-            key_epoch=KEY_EPOCH,
-            until=Round(self._spec.schedule.rounds - 1),
-            environment=self._environment,
-            evidence=ZERO_DIGEST,
-        )
-        exchange.submit(sign(join, participant).to_bytes())
-        return Seat(slot, session, self._environment, self._run.role(role, slot))
+        name, folder = f"{role}-{slot}", self._run.role(role, slot)
+        stake = 0 if self._chain is None else self._chain.stake(role)
+        enrolment = Enrolment(self._spec, folder, client, stake, self._machines.get(name))
+        participant, session = self._keys[name]
+        signed, evidence = enrolment.take(Place(role, slot, participant, session, KEY_EPOCH, self._environment))
+        if evidence is not None:
+            exchange.describe("evidence", evidence)
+        exchange.submit(signed.to_bytes())
+        return Seat(slot, session, self._environment, folder)
 
     def _solo(self) -> None:
         exchange = HttpExchange(self._dial(self._solo_key))

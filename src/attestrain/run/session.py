@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import FrameType
 
+from attestrain.attester.pki import development_pki
 from attestrain.errors import Interrupted, UsageError
 from attestrain.record.canonical import canonical
+from attestrain.record.chain import ChainFacts
 from attestrain.record.checkpoint import CheckpointRecord
 from attestrain.record.digest import Digest
 from attestrain.record.names import Round, Text
@@ -29,6 +30,7 @@ from attestrain.run.config_text import config_toml
 from attestrain.run.effort import Effort, Tally
 from attestrain.run.evaluation import Evaluator
 from attestrain.run.events import EventLog, Watcher
+from attestrain.run.examination import Examination
 from attestrain.run.folder import RunFolder
 from attestrain.run.follower import History
 from attestrain.run.forgetting import forget_audited, forget_states
@@ -36,26 +38,27 @@ from attestrain.run.gate import Gate
 from attestrain.run.keyring import Keyring
 from attestrain.run.local import LocalNetwork
 from attestrain.run.narrator import Narrator
+from attestrain.run.onchain import OnChain
+from attestrain.run.pins import run_policy
 from attestrain.run.preparation import Prepared, prepare, reopen
 from attestrain.run.process import STOPPING
 from attestrain.run.roles import Cast, invited, members, solo_loss
 from attestrain.run.round import Conductor
 from attestrain.run.sequencer import Sequencer
 from attestrain.run.service.opening import open_service
+from attestrain.run.settling import Settling
 from attestrain.store.atomic import write_atomic
 from attestrain.store.blobs import BlobStore
 from attestrain.store.log import DurableLog
 from attestrain.train.engine import Engine
 from attestrain.train.environment import environment, environment_digest
 from attestrain.update.checkpoint import Checkpoint
-from attestrain.verify.policy import CHECKED, Pins, Policy
+from attestrain.verify.policy import ChainPin
 
 ORIGIN = "attestrain.dev/local"
 """Origin of a local run's log; the run's id follows it."""
 JOIN_SECONDS = 120.0
 """Seconds the processes of a run have to come up: they load nothing, so only a very busy machine needs many."""
-SIMULATED = ("assigned", "replayed")
-"""Guarantees that rest on the beacon, which is recorded until there is a chain to take it from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,14 @@ class _Session:
     """Everything that a run on this machine consists of."""
 
     def __init__(
-        self, config: RunConfig, run: RunFolder, prepared: Prepared, keys: Keyring, events: EventLog, log: DurableLog
+        self,
+        config: RunConfig,
+        run: RunFolder,
+        prepared: Prepared,
+        keys: Keyring,
+        events: EventLog,
+        log: DurableLog,
+        tally: Tally,
     ) -> None:
         self.config = config
         self.run = run
@@ -199,20 +209,34 @@ class _Session:
         self.keys = keys
         self.events = events
         self.log = log
+        self.tally = tally
+        self.effort = Effort()
         self.begin = time.monotonic()
         self.note_key = keys.note(f"{ORIGIN}/{self.spec.run_id.hex()[:16]}")
         self.store = BlobStore(run.store)
         self.history = History(self.spec, self.store)
         leaves = self.dataset.split("train").leaves
-        gate = Gate(self.store, self.history, leaves, invited(config, keys), run.environments)
-        self.sequencer = Sequencer(self.spec, log, keys.signing("sequencer"), gate)
+        key = keys.signing("sequencer")
+        self.chain = None if config.chain_mode == "none" else OnChain(config, run, self.spec, key, events)
+        self.pki = None if config.evidence_mode == "none" else development_pki(run.keys)
+        gate = Gate(self.store, self.history, leaves, invited(config, keys), run.environments, self._examination())
+        self.sequencer = Sequencer(self.spec, log, key, gate)
         self.environment = self._describe_environment()
         verifier, accounts = self.note_key.verifier, members(config, keys)
         service = open_service(run, self.sequencer, self.history, events, self.dataset, verifier, accounts)
         self.network = LocalNetwork(self.sequencer, events, run.logs, service)
-        self.conductor = Conductor(self.sequencer, self.history, self.network, config.local.deadline)
+        self.conductor = Conductor(self.sequencer, self.history, self.network, config.local.deadline, self.chain)
         self.narrator = Narrator(events, self.sequencer)
+        self.settling = None if self.chain is None else Settling(self.chain, self.sequencer, keys, events)
         self.loss: float | None = None
+
+    def _examination(self) -> Examination | None:
+        if self.chain is None:
+            return None
+        return Examination(self.spec, self.chain, self.run.evidence, self._evidence_roots(), self.events)
+
+    def _evidence_roots(self) -> tuple[Digest, ...] | None:
+        return None if self.pki is None else (self.pki.root_digest,)
 
     def _describe_environment(self) -> Digest:
         """Describe the environment once: the processes are forks of this one and share it.
@@ -233,22 +257,38 @@ class _Session:
     def play(self) -> Outcome:
         """The whole run, or what is left of it."""
         evaluate = Evaluator(Engine(self.spec, self.task), self.dataset, self.config.local.validation_sequences)
-        if self.sequencer.ledger.run_close is not None:
-            final = self.conductor.aggregate(Round(self.spec.schedule.rounds - 1)).checkpoint
-            self.loss = evaluate(final.params)
+        try:
+            if self.sequencer.ledger.run_close is not None:
+                final = self.conductor.aggregate(Round(self.spec.schedule.rounds - 1)).checkpoint
+                self.loss = evaluate(final.params)
+            else:
+                final = self._conduct(evaluate)
             return self._deliver(final)
+        finally:
+            if self.chain is not None:
+                self.chain.close()
+
+    def _conduct(self, evaluate: Evaluator) -> Checkpoint:
+        """From opening to close, with everybody there."""
         self._announce()
-        cast = Cast(self.config, self.run, self.spec, self.dataset, self.task, self.keys, self.environment)
+        shared = (self.environment, self.chain, self.pki)
+        cast = Cast(self.config, self.run, self.spec, self.dataset, self.task, self.keys, *shared)
         try:
             self._open()
             cast.start(self.network)
             self.network.wait(cast.present(self.sequencer.ledger), JOIN_SECONDS)
             final = self._play_rounds(evaluate)
             self.network.wait(cast.finished(self.network), self.config.local.deadline)
+            self._hear_cases()
             self._close(final.record)
         finally:
             self.network.stop()
-        return self._deliver(final)
+        return final
+
+    def _hear_cases(self) -> None:
+        """Wait for the verdicts on chain, which the auditors who are still here decide."""
+        if self.settling is not None:
+            self.network.wait(self.settling.follow_cases, self.config.local.deadline)
 
     def _announce(self) -> None:
         spec, schedule = self.spec, self.spec.schedule
@@ -268,22 +308,20 @@ class _Session:
         )
 
     def _open(self) -> None:
-        """Write the pins, outside the bundle and before there is one, and open the log."""
+        """Write the pins, outside the bundle and before there is one; open the log, and the run on its chain."""
+        self._write_policy(None)
         if self.sequencer.ledger.log_open is None:
-            key = self.keys.signing("sequencer")
             verifier = self.note_key.verifier
-            self.sequencer.state(LogOpen(self.spec.run_id, key.address, Text(verifier.name), Digest(verifier.public)))
+            origin, public = Text(verifier.name), Digest(verifier.public)
+            self.sequencer.state(LogOpen(self.spec.run_id, self.sequencer.address, origin, public))
+        if self.chain is not None:
+            self.conductor.open()
+            self.chain.fund(invited(self.config, self.keys).values())
+
+    def _write_policy(self, chain: ChainPin | None) -> None:
         auditors = [self.keys.signing(f"auditor-{slot}").address for slot in range(self.config.audit.auditors)]
-        pins = Pins(run=self.spec.run_id, transcript_key=self.note_key.verifier, auditors=tuple(auditors))
-        # What nobody was asked to replay is not asked for.
-        audited = auditors and Fraction(self.spec.audit_fraction)
-        policy = Policy(
-            pins=pins,
-            guarantees=tuple(name for name in CHECKED if audited or name != "replayed"),
-            replayed_fraction=self.spec.audit_fraction,
-            allow_simulated=SIMULATED,
-        )
-        write_atomic(self.run.policy, policy.to_toml().encode("utf-8"))
+        known = (self.note_key.verifier, tuple(auditors), chain, self._evidence_roots() or ())
+        write_atomic(self.run.policy, run_policy(self.config, self.spec, *known).to_toml().encode("utf-8"))
 
     def _play_rounds(self, evaluate: Evaluator) -> Checkpoint:
         """Every round in order. A round is evaluated while the workers already train the next one."""
@@ -309,7 +347,8 @@ class _Session:
         return final
 
     def _evaluate(self, round_: Round, checkpoint: Checkpoint, evaluate: Evaluator) -> None:
-        self.loss = evaluate(checkpoint.params)
+        with self.effort.on("evaluation"):
+            self.loss = evaluate(checkpoint.params)
         self.events.emit("evaluated", round=round_, loss=self.loss)
 
     def _close(self, final: CheckpointRecord) -> None:
@@ -321,7 +360,8 @@ class _Session:
         """Bundle, and the figures that go with it. What is there already, from before a crash, stays as it is."""
         ledger, keep = self.sequencer.ledger, self.config.local.keep_states_every
         if not self.run.bundle.exists():
-            write_bundle(self.run, ledger, self.log, self.note_key, self.dataset, final, keep)
+            facts = self._settle(final)
+            write_bundle(self.run, ledger, self.log, self.note_key, self.dataset, final, keep, facts)
         export_model(self.run, ledger, self.task, final)
         forget_states(ledger, self.run, keep)
         caught = faults(ledger)
@@ -340,8 +380,21 @@ class _Session:
             self._finish(outcome)
         return outcome
 
+    def _settle(self, final: Checkpoint) -> ChainFacts | None:
+        """Close the run on its chain, pay, and pin the block in whose state that stands."""
+        if self.chain is None or self.settling is None:
+            return None
+        ledger = self.sequencer.ledger
+        self.settling.close(final.record.digest)
+        self.settling.pay(self.history.all_members(ledger))
+        facts, pin = self.chain.facts(ledger)
+        self._write_policy(pin)
+        return facts
+
     def _finish(self, outcome: Outcome) -> None:
         figures = {"loss": outcome.loss, "solo_loss": outcome.solo_loss, "uploaded": outcome.uploaded}
         places = {"bundle": str(outcome.bundle), "policy": str(outcome.policy)}
         seconds = round(time.monotonic() - self.begin, 2)
+        self.tally.add(self.effort.report())
+        self.events.emit("share", **self.tally.share())
         self.events.emit("finish", **figures, allreduce=outcome.allreduce, seconds=seconds, **places)
