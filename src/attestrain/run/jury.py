@@ -25,6 +25,8 @@ from attestrain.store.atomic import write_atomic
 
 PAUSE = 0.1
 """Seconds between looks at a case."""
+REST = 1.0
+"""Seconds between looks when all are decided: an embedded chain that was killed may have forgotten a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,8 @@ class Jury:
             pending += [self._new.get()] if not pending else []
             while not self._new.empty():
                 pending.append(self._new.get())
-            pending = [accusation for accusation in pending if not self._settled(accusation)]
-            time.sleep(PAUSE)
+            decided = [self._settled(accusation) for accusation in pending]
+            time.sleep(REST if all(decided) else PAUSE)
 
     def _settled(self, accusation: Accusation) -> bool:
         """Do the next thing in a case; whether it is decided."""

@@ -58,6 +58,7 @@ class LocalNetwork:
         logs: folder for the processes' output.
         service: how roles reach the sequencer. It starts when the conductor first looks at its mail, so that processes
             added before that are forked from one without further threads.
+        tended: called again and again, to look after what else belongs to the run.
     """
 
     sequencer: Sequencer
@@ -65,6 +66,7 @@ class LocalNetwork:
     logs: Path
     service: Service
     roles: list[Role] = field(default_factory=list)
+    tended: list[Callable[[], None]] = field(default_factory=list)
     leash: Leash = field(default_factory=Leash)
 
     def add(self, name: str, slot: Worker, body: Body) -> None:
@@ -107,6 +109,8 @@ class LocalNetwork:
     def serve(self, seconds: float) -> None:
         """Do what comes within ``seconds``."""
         self.service.start()
+        for tend in self.tended:
+            tend()
         ends = {role.process.sentinel: role for role in self.roles if role.alive and role.process is not None}
         for ready in wait([self.service.mailbox.fileno(), *ends], seconds):
             if ready in ends:

@@ -8,13 +8,15 @@ without effect.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
-from attestrain.errors import UsageError
+from attestrain.errors import Unreachable, UsageError
 from attestrain.record.canonical import MAX_INTEGER, canonical, parse
 from attestrain.record.chain import CaseFact, ChainFacts, EnrolmentFact
 from attestrain.record.digest import ZERO_DIGEST, Digest
@@ -31,7 +33,7 @@ from attestrain.run.events import EventLog
 from attestrain.run.folder import RunFolder
 from attestrain.run.round import Captured
 from attestrain.settle.cases import CaseId, CaseState
-from attestrain.settle.client import ChainClient
+from attestrain.settle.client import PATIENCE, ChainClient
 from attestrain.settle.contracts import Terms, deploy
 from attestrain.settle.deployment import Deployment
 from attestrain.settle.embedded import EmbeddedChain
@@ -51,6 +53,7 @@ CASE_WINDOW = 3_600
 """Seconds after the end of a run in which stakes stay held, on the embedded chain: cases may still be opened."""
 VOTE_SECONDS = 120
 """Seconds a committee has to commit, and then to reveal, on the embedded chain."""
+T = TypeVar("T")
 ANCHOR = "attestrain.dev/anchor@v1"
 
 
@@ -81,6 +84,7 @@ class OnChain:
         self._key = key
         self._events = events
         self._stack = ExitStack()
+        self._tending = threading.Lock()
         self.embedded: EmbeddedChain | None = None
         self._folder.mkdir(exist_ok=True)
         if config.chain_mode == "embedded":
@@ -89,7 +93,8 @@ class OnChain:
         if self.embedded:
             self.embedded.fund(key.address, wei(config.chain.budget) + GAS_COINS * WEI)
         self.deployment = self._deployment()
-        self.client = self.connect(key, self._folder / "sent")
+        # Its own calls fail at once, so that it notices a dead chain and starts it again.
+        self.client = self.connect(key, self._folder / "sent", patience=0.0)
         where = {
             "mode": config.chain_mode,
             "chain_id": self.deployment.chain_id,
@@ -97,9 +102,27 @@ class OnChain:
         }
         events.emit("chain", url=self.url, **where)
 
-    def connect(self, key: SigningKey, journal: Path) -> ChainClient:
+    def connect(self, key: SigningKey, journal: Path, patience: float = PATIENCE) -> ChainClient:
         """A participant's access; ``journal`` keeps what it sends."""
-        return ChainClient(self.url, self.deployment, key, journal, embedded=self.embedded is not None)
+        embedded = self.embedded is not None
+        return ChainClient(self.url, self.deployment, key, journal, embedded=embedded, patience=patience)
+
+    def tend(self) -> None:
+        """Start an embedded chain that was killed again, from its last durable state."""
+        with self._tending:
+            if self.embedded is not None and not self.embedded.alive():
+                self._events.emit("restart", role="chain", worker=0, exit=self.embedded.exit)
+                self.embedded.restart()
+
+    def steadily(self, work: Callable[[], T]) -> T:
+        """Do ``work``, which may be repeated, again if the embedded chain was killed meanwhile."""
+        while True:
+            try:
+                return work()
+            except Unreachable:
+                if self.embedded is None or self.embedded.alive():
+                    raise
+                self.tend()
 
     @property
     def claims(self) -> Path:
@@ -147,15 +170,25 @@ class OnChain:
     def open(self) -> Captured:
         """Open the run and hear the first beacon."""
         deadline = int(time.time()) + RUN_SECONDS
-        self.client.open_run(self._spec.run_id, self.stake("worker"), self.stake("auditor"), deadline)
-        return self._capture(Round(0), Size(0), ZERO_DIGEST)
+
+        def say() -> Captured:
+            self.client.open_run(self._spec.run_id, self.stake("worker"), self.stake("auditor"), deadline)
+            return self._capture(Round(0), Size(0), ZERO_DIGEST)
+
+        return self.steadily(say)
 
     def anchor(self, epoch: Round, size: Size, root: Digest, checkpoint: Digest) -> Captured:
         """Anchor a prefix of the log and hear the next beacon; after a crash the same prefix as before it."""
         size, root = self._remembered(epoch, size, root)
-        self.client.anchor(self._spec.run_id, epoch, root, size, checkpoint, last=False)
+
+        def say() -> Captured:
+            self.client.anchor(self._spec.run_id, epoch, root, size, checkpoint, last=False)
+            return self._capture(epoch, size, root)
+
+        captured = self.steadily(say)
         self._events.emit("anchored", epoch=epoch, size=size, root=root.hex())
-        return self._capture(epoch, size, root)
+        self._events.emit("beacon", epoch=epoch, height=captured.height, value=captured.value.hex())
+        return captured
 
     def anchor_last(self, epoch: Round, size: Size, root: Digest, checkpoint: Digest) -> None:
         """Anchor the whole log, and close the run on chain."""
@@ -174,7 +207,6 @@ class OnChain:
     def _capture(self, epoch: Round, size: Size, root: Digest) -> Captured:
         block = self.client.capture(self._spec.run_id)
         self._final()
-        self._events.emit("beacon", epoch=epoch, height=block.number, value=block.hash.hex())
         return Captured(size, root, Size(block.number), block.hash)
 
     def _final(self) -> None:
@@ -188,11 +220,24 @@ class OnChain:
         Raises:
             Contradiction: it was not enrolled, or with something else.
         """
-        fact = self.client.enrolment(join)
+
+        def look() -> EnrolmentFact | None:
+            self._final()
+            return self.client.enrolment(join)
+
+        fact = self.steadily(look)
         if fact is None:
             raise Contradiction(f"{join.role} {join.worker} is not enrolled on chain as its join says")
-        self._final()
         return fact
+
+    def final_cases(self, ledger: Ledger) -> dict[CaseId, CaseState | None]:
+        """Every case that a proven fault asks for, as it stands durably."""
+
+        def look() -> dict[CaseId, CaseState | None]:
+            self._final()
+            return self.cases(ledger)
+
+        return self.steadily(look)
 
     def cases(self, ledger: Ledger) -> dict[CaseId, CaseState | None]:
         """Every case that a proven fault asks for, as it stands."""

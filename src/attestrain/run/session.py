@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
+import gc
 import shutil
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from attestrain.attester.pki import development_pki
-from attestrain.errors import Interrupted, UsageError
+from attestrain.errors import UsageError
 from attestrain.record.canonical import canonical
 from attestrain.record.chain import ChainFacts
 from attestrain.record.checkpoint import CheckpointRecord
@@ -35,13 +31,13 @@ from attestrain.run.folder import RunFolder
 from attestrain.run.follower import History
 from attestrain.run.forgetting import forget_audited, forget_states
 from attestrain.run.gate import Gate
+from attestrain.run.holding import held, make_folder
 from attestrain.run.keyring import Keyring
 from attestrain.run.local import LocalNetwork
 from attestrain.run.narrator import Narrator
 from attestrain.run.onchain import OnChain
 from attestrain.run.pins import run_policy
 from attestrain.run.preparation import Prepared, prepare, reopen
-from attestrain.run.process import STOPPING
 from attestrain.run.roles import Cast, invited, members, solo_loss
 from attestrain.run.round import Conductor
 from attestrain.run.sequencer import Sequencer
@@ -97,8 +93,8 @@ def train(config: RunConfig, folder: Path, *, on_event: Watcher) -> Outcome:
         RunFailed: training could not go on.
     """
     run = RunFolder(folder)
-    created = _make(folder)
-    with _held(run):
+    created = make_folder(folder)
+    with held(run):
         if run.config.exists():
             hint = f"continue it with: attestrain train --resume {folder}"
             raise UsageError(f"{folder} holds a run already", hint=hint)
@@ -113,21 +109,6 @@ def train(config: RunConfig, folder: Path, *, on_event: Watcher) -> Outcome:
         return _conduct(config, run, prepared, on_event)
 
 
-def _make(folder: Path) -> bool:
-    """Make ``folder`` unless it is there; whether it was made."""
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise _unusable(folder, error) from error
-    return True
-
-
-def _unusable(folder: Path, error: OSError) -> UsageError:
-    return UsageError(f"cannot use run folder {folder}: {error.strerror}", hint="choose another with --folder")
-
-
 def resume(folder: Path, *, on_event: Watcher) -> Outcome:
     """Go on with the run in ``folder``, whatever stopped it.
 
@@ -138,7 +119,7 @@ def resume(folder: Path, *, on_event: Watcher) -> Outcome:
     run = RunFolder(folder)
     if not run.config.is_file():
         raise UsageError(f"{folder} holds no run that can be resumed", hint="give the run folder that train printed")
-    with _held(run):
+    with held(run):
         return _conduct(load_config(run.config), run, reopen(run), on_event)
 
 
@@ -148,44 +129,6 @@ def _conduct(config: RunConfig, run: RunFolder, prepared: Prepared, on_event: Wa
     tally = Tally(on_event)
     with closing(EventLog(run.events, tally)) as events, DurableLog(run.journal) as log:
         return _Session(config, run, prepared, keys, events, log, tally).play()
-
-
-@contextmanager
-def _held(run: RunFolder) -> Iterator[None]:
-    """Hold the run folder, so that nobody else conducts this run; turn SIGINT and SIGTERM into a clean stop."""
-    try:
-        handle = os.open(run.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(run.path, error) from error
-    handlers = {}
-    try:
-        _lock(run, handle)
-        handlers = {number: signal.signal(number, _interrupter(run)) for number in STOPPING}
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        os.close(handle)
-
-
-def _lock(run: RunFolder, handle: int) -> None:
-    # A record lock and not flock: forked roles must not hold it on when the conductor is killed.
-    try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        hint = "stop it, or wait until it has ended"
-        raise UsageError(f"{run.path} is in use by another process", hint=hint) from error
-
-
-def _interrupter(run: RunFolder) -> Callable[[int, FrameType | None], None]:
-    """Signal handler that turns Ctrl-C and SIGTERM into a clean stop."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        begun = run.config.is_file()
-        hint = f"continue with: attestrain train --resume {run.path}" if begun else "it had not begun: start it again"
-        raise Interrupted("interrupted", hint=hint)
-
-    return interrupt
 
 
 class _Session:
@@ -274,7 +217,12 @@ class _Session:
         shared = (self.environment, self.chain, self.pki)
         cast = Cast(self.config, self.run, self.spec, self.dataset, self.task, self.keys, *shared)
         try:
+            if self.chain is not None:
+                self.network.tended.append(self.chain.tend)
             self._open()
+            # What is there now stays: the collector need not look at it again, nor touch it in every process.
+            gc.collect()
+            gc.freeze()
             cast.start(self.network)
             self.network.wait(cast.present(self.sequencer.ledger), JOIN_SECONDS)
             final = self._play_rounds(evaluate)
@@ -384,10 +332,15 @@ class _Session:
         """Close the run on its chain, pay, and pin the block in whose state that stands."""
         if self.chain is None or self.settling is None:
             return None
-        ledger = self.sequencer.ledger
-        self.settling.close(final.record.digest)
-        self.settling.pay(self.history.all_members(ledger))
-        facts, pin = self.chain.facts(ledger)
+        ledger, settling, chain = self.sequencer.ledger, self.settling, self.chain
+        members = self.history.all_members(ledger)
+
+        def settle() -> tuple[ChainFacts, ChainPin]:
+            settling.close(final.record.digest)
+            settling.pay(members)
+            return chain.facts(ledger)
+
+        facts, pin = chain.steadily(settle)
         self._write_policy(pin)
         return facts
 

@@ -38,7 +38,7 @@ class Settling:
 
     def follow_cases(self) -> bool:
         """Tell what became of cases since the last look; whether every proven fault has its verdict."""
-        states = self._chain.cases(self._sequencer.ledger)
+        states = self._chain.final_cases(self._sequencer.ledger)
         for case, state in states.items():
             if state is None or case in self._decided:
                 continue

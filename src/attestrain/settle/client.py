@@ -28,6 +28,8 @@ from attestrain.settle.proofs import Block, gather_facts, read_block
 from attestrain.settle.rpc import Rpc
 from attestrain.settle.sender import Receipt, Sender
 
+PATIENCE = 60.0
+"""Seconds to go on asking a chain that does not answer: an embedded one is started again meanwhile."""
 BLOCK_SECONDS = 2.0
 """Seconds between looks for a block that has not come yet."""
 BLOCK_PATIENCE = 900.0
@@ -53,14 +55,24 @@ class ChainClient:
         key: the account's.
         journal: folder for what it sends.
         embedded: the chain is our own: it mines at once, and on request.
+        patience: seconds to go on asking a chain that does not answer.
 
     Raises (all methods):
         Unreachable: the chain does not answer.
         Reverted: a contract refuses.
     """
 
-    def __init__(self, url: str, deployment: Deployment, key: SigningKey, journal: Path, *, embedded: bool) -> None:
-        self._rpc = Rpc(url)
+    def __init__(
+        self,
+        url: str,
+        deployment: Deployment,
+        key: SigningKey,
+        journal: Path,
+        *,
+        embedded: bool,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._rpc = Rpc(url, patience)
         self._at = deployment.contracts
         self._deployment = deployment
         self._account = key.address

@@ -97,6 +97,11 @@ class EmbeddedChain:
         """Whether anvil still runs."""
         return self._process.poll() is None
 
+    @property
+    def exit(self) -> int | None:
+        """Exit status of anvil; None while it runs."""
+        return self._process.poll()
+
     def restart(self) -> None:
         """Start anvil again on the same port, after it was killed, from the last durable state."""
         self._process.kill()

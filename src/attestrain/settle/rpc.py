@@ -6,6 +6,7 @@ web3 takes a second to load, so only what talks to a chain loads it.
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 from attestrain.errors import Refuted, Unreachable
@@ -13,6 +14,8 @@ from attestrain.settle.artefacts import error_names
 
 TIMEOUT = 30.0
 """Seconds that a chain may take to answer."""
+PAUSE = 0.2
+"""Seconds before asking again."""
 _HEX = re.compile(r"0x[0-9a-fA-F]*\Z")
 _PANIC = "the chain would not execute it"
 
@@ -34,29 +37,38 @@ class Rpc:
 
     Args:
         url: where it is; http or https.
+        patience: seconds to ask again for while nobody answers: an embedded chain that was killed is started again.
 
     Raises (all methods):
         Unreachable: it does not answer, or answers something that is not an answer.
         Reverted: a contract refused.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float = 0.0) -> None:
         from web3 import HTTPProvider
 
         self.url = url
+        self._patience = patience
         self._provider = HTTPProvider(url, request_kwargs={"timeout": TIMEOUT})
 
     def ask(self, method: str, *params: Any) -> Any:
         """Call a method; its result as JSON."""
-        try:
-            answer: Any = self._provider.make_request(method, list(params))
-        except (OSError, ValueError) as error:
-            raise Unreachable(f"chain at {self.url} does not answer: {_short(error)}") from error
+        answer = self._request(method, list(params))
         if not isinstance(answer, dict):
             raise Unreachable(f"chain at {self.url} answers {method} with something that is not an answer")
         if answer.get("error"):
             raise _failure(method, answer["error"])
         return answer.get("result")
+
+    def _request(self, method: str, params: list[Any]) -> Any:
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                return self._provider.make_request(method, params)
+            except (OSError, ValueError) as error:
+                if time.monotonic() >= end:
+                    raise Unreachable(f"chain at {self.url} does not answer: {_short(error)}") from error
+            time.sleep(PAUSE)
 
     def number(self, method: str, *params: Any) -> int:
         """A method whose result is a quantity."""
