@@ -7,8 +7,10 @@ recent block. What was made is on disk before it is sent, so a process that is s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from attestrain.attester.measure import measured_events
 from attestrain.attester.simulator import SimulatedMachine
@@ -17,7 +19,7 @@ from attestrain.record.evidence import Evidence, report_data
 from attestrain.record.keys import SigningKey
 from attestrain.record.names import KeyEpoch, Round, Size, Text, Worker
 from attestrain.record.spec import RunSpec
-from attestrain.record.statements import Join, Signed, sign
+from attestrain.record.statements import Beacon, Join, Signed, sign
 from attestrain.settle.client import ChainClient
 from attestrain.store.atomic import write_atomic
 
@@ -47,6 +49,24 @@ class Place:
     environment: Digest
 
 
+class Reader(Protocol):
+    """Where the transcript can be read."""
+
+    def entries(self, since: int) -> Sequence[bytes]:
+        """Entries from ``since`` on, as many as an answer holds; none at the end."""
+        ...
+
+
+def latest_beacon(reader: Reader) -> Beacon | None:
+    """The latest beacon of a transcript."""
+    beacon, size = None, 0
+    while entries := reader.entries(size):
+        size += len(entries)
+        said = (Signed.from_bytes(entry).statement for entry in entries)
+        beacon = next((item for item in reversed(list(said)) if isinstance(item, Beacon)), beacon)
+    return beacon
+
+
 class Enrolment:
     """Makes and remembers a participant's join.
 
@@ -56,16 +76,24 @@ class Enrolment:
         client: its access to the chain; None for a run without one.
         stake: what its role stakes, in wei.
         machine: gives evidence; None for a run without.
+        beacon: the latest one, if the chain is embedded.
     """
 
     def __init__(
-        self, spec: RunSpec, folder: Path, client: ChainClient | None, stake: int, machine: SimulatedMachine | None
+        self,
+        spec: RunSpec,
+        folder: Path,
+        client: ChainClient | None,
+        stake: int,
+        machine: SimulatedMachine | None,
+        beacon: Beacon | None = None,
     ) -> None:
         self._spec = spec
         self._folder = folder
         self._client = client
         self._stake = stake
         self._machine = machine
+        self._beacon = beacon
 
     def take(self, place: Place) -> tuple[Signed, bytes | None]:
         """The signed join for ``place``, enrolled on chain if there is one, and the evidence that it names.
@@ -100,10 +128,15 @@ class Enrolment:
         return sign(join, place.participant), evidence
 
     def _recent_block(self) -> tuple[Size, Digest]:
-        """A block that did not exist long ago, so that what rests on it cannot be old; zero without a chain."""
+        """A block that did not exist long ago, so that what rests on it cannot be old; zero without a chain.
+
+        On an embedded chain it is the latest beacon's: whatever is killed, that block is there to stay.
+        """
         if self._client is None:
             return Size(0), ZERO_DIGEST
-        block = self._client.block("latest")
+        if self._beacon is not None:
+            return self._beacon.height, self._beacon.value
+        block = self._client.block()
         return Size(block.number), block.hash
 
     def _evidence(self, machine: SimulatedMachine, place: Place, number: Size, block: Digest) -> Evidence:

@@ -54,7 +54,7 @@ class Examination:
             )
             given = Given(join, fact, self._evidence(join))
             assurance = appraise_key(self._spec, given, self._roots).assurance
-        stake = str(self._chain.client.account(join.participant).stake)
+        stake = str(self._chain.steadily(lambda: self._chain.client.account(join.participant).stake))
         place = {"role": join.role, "worker": join.worker, "assurance": assurance}
         self._events.emit("enrolled", **place, stake=stake, block=fact.block_number)
 

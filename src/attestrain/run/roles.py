@@ -17,7 +17,7 @@ from attestrain.run.auditor import AuditorRole
 from attestrain.run.baseline import train_solo
 from attestrain.run.cheats import CARRIED, DoctoringWorker, make_cheat
 from attestrain.run.config import RunConfig
-from attestrain.run.enrolment import Enrolment, Place
+from attestrain.run.enrolment import Enrolment, Place, latest_beacon
 from attestrain.run.evaluation import Evaluator
 from attestrain.run.events import EventLog
 from attestrain.run.folder import RunFolder
@@ -147,7 +147,9 @@ class Cast:
         """Take the slot; a process that was started again sends the same bytes and finds itself joined."""
         name, folder = f"{role}-{slot}", self._run.role(role, slot)
         stake = 0 if self._chain is None else self._chain.stake(role)
-        enrolment = Enrolment(self._spec, folder, client, stake, self._machines.get(name))
+        embedded = self._chain is not None and self._chain.embedded is not None
+        beacon = latest_beacon(exchange) if embedded else None
+        enrolment = Enrolment(self._spec, folder, client, stake, self._machines.get(name), beacon)
         participant, session = self._keys[name]
         signed, evidence = enrolment.take(Place(role, slot, participant, session, KEY_EPOCH, self._environment))
         if evidence is not None:
