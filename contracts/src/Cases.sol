@@ -9,8 +9,9 @@ import {Wired} from "./Wired.sol";
 
 /// Cases about one segment of one worker-round, decided by the auditors of the run: commit, reveal, strict majority.
 ///
-/// The accused loses a fine if the majority observed something else than was claimed; otherwise the accuser loses the bond
-/// to the accused. No case is decided by fewer than two, because a committee has at least three.
+/// The accused loses a fine if the majority observed something else than the trace claims; otherwise the accuser loses the
+/// bond to the accused. No case is decided by fewer than two, because a committee has at least three. What was claimed,
+/// each voter reads in the transcript: what the accuser says of it decides nothing.
 contract Cases is Wired, ReentrancyGuard {
     uint8 public constant OPEN = 1;
     uint8 public constant GUILTY = 2;
@@ -50,7 +51,7 @@ contract Cases is Wired, ReentrancyGuard {
         bytes32 indexed caseId, bytes32 indexed run, uint32 round, uint32 worker, uint64 segment, address accused, address accuser
     );
     event VoteCommitted(bytes32 indexed caseId, address indexed voter);
-    event VoteRevealed(bytes32 indexed caseId, address indexed voter, bytes32 observed, bool guilty);
+    event VoteRevealed(bytes32 indexed caseId, address indexed voter, bytes32 claimed, bytes32 observed, bool guilty);
     event CaseDecided(bytes32 indexed caseId, uint8 status, uint8 guilty, uint8 innocent);
 
     error NotAuditor();
@@ -92,23 +93,27 @@ contract Cases is Wired, ReentrancyGuard {
         Case storage c = cases[caseId];
         if (c.status != 0) revert CaseExists();
         address[] memory committee = registry.auditorsOf(run);
-        if (committee.length < MIN_COMMITTEE) revert CommitteeTooSmall();
+        uint8 size = 0;
         for (uint256 i = 0; i < committee.length; i++) {
+            if (committee[i] == accused) continue; // nobody votes on oneself
             members[_ballot(caseId, committee[i])] = true;
+            size += 1;
         }
+        if (size < MIN_COMMITTEE) revert CommitteeTooSmall();
+        vault.holdForCase(accused);
         c.accused = accused;
         c.commitBy = uint64(block.timestamp) + commitSeconds;
         c.revealBy = c.commitBy + revealSeconds;
         c.status = OPEN;
-        c.committee = uint8(committee.length);
+        c.committee = size;
         c.accuser = msg.sender;
         c.claimed = claimed;
         c.run = run;
         emit CaseOpened(caseId, run, round, worker, segment, accused, msg.sender);
     }
 
-    /// Commit to a vote: `commitment` = keccak256(abi.encode(caseId, voter, observed, salt)). It binds the voter, so a
-    /// copied commitment cannot be revealed.
+    /// Commit to a vote: `commitment` = keccak256(abi.encode(caseId, voter, claimed, observed, salt)). It binds the voter,
+    /// so a copied commitment cannot be revealed.
     function commit(bytes32 caseId, bytes32 commitment) external {
         Case storage c = cases[caseId];
         bytes32 ballot = _ballot(caseId, msg.sender);
@@ -121,20 +126,20 @@ contract Cases is Wired, ReentrancyGuard {
         emit VoteCommitted(caseId, msg.sender);
     }
 
-    /// Reveal what was observed. A vote is guilty if it is not what was claimed.
-    function reveal(bytes32 caseId, bytes32 observed, bytes32 salt) external {
+    /// Reveal what the trace claims and what was observed. A vote is guilty if the two differ.
+    function reveal(bytes32 caseId, bytes32 claimed, bytes32 observed, bytes32 salt) external {
         Case storage c = cases[caseId];
         bytes32 ballot = _ballot(caseId, msg.sender);
         if (c.status != OPEN) revert NotOpen();
         if (c.commits < c.committee && block.timestamp <= c.commitBy) revert TooEarly();
         if (block.timestamp > c.revealBy) revert TooLate();
         if (revealed[ballot]) revert AlreadyVoted();
-        if (commitments[ballot] != keccak256(abi.encode(caseId, msg.sender, observed, salt))) revert BadReveal();
+        if (commitments[ballot] != keccak256(abi.encode(caseId, msg.sender, claimed, observed, salt))) revert BadReveal();
         revealed[ballot] = true;
-        bool guilty = observed != c.claimed;
+        bool guilty = observed != claimed;
         if (guilty) c.guilty += 1;
         else c.innocent += 1;
-        emit VoteRevealed(caseId, msg.sender, observed, guilty);
+        emit VoteRevealed(caseId, msg.sender, claimed, observed, guilty);
     }
 
     /// Decide a case that has a strict majority, or declare it void once nobody can vote any more. Anyone may.
@@ -155,6 +160,7 @@ contract Cases is Wired, ReentrancyGuard {
         } else {
             revert Undecided();
         }
+        vault.releaseFromCase(c.accused);
         emit CaseDecided(caseId, c.status, c.guilty, c.innocent);
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Blocks} from "./Blocks.sol";
 import {RunLedger} from "./RunLedger.sol";
 import {StakeVault} from "./StakeVault.sol";
 import {Wired} from "./Wired.sol";
@@ -12,10 +13,8 @@ import {Wired} from "./Wired.sol";
 contract ParticipantRegistry is Wired {
     uint8 public constant WORKER = 0;
     uint8 public constant AUDITOR = 1;
-    /// Most auditors of a run: a committee is all of them, and a case must fit into a block.
-    uint256 public constant MAX_AUDITORS = 16;
     /// Oldest block, in blocks, that an enrolment may rest on.
-    uint256 public constant MAX_AGE = 64;
+    uint256 public constant MAX_AGE = 256;
 
     mapping(bytes32 key => bytes32 entry) public entries;
     mapping(bytes32 run => address[]) private auditors;
@@ -48,7 +47,7 @@ contract ParticipantRegistry is Wired {
     error SessionUsed();
     error BlockNotRecent();
     error StakeTooSmall();
-    error TooManyAuditors();
+    error NotNamed();
 
     function wire(RunLedger ledger_, StakeVault vault_) external once {
         (ledger, vault) = (ledger_, vault_);
@@ -76,7 +75,7 @@ contract ParticipantRegistry is Wired {
         _require(run, role, slot, keyEpoch);
         bytes32 used_ = keccak256(abi.encode(run, session));
         if (used[used_]) revert SessionUsed();
-        bytes32 hash = blockNumber + MAX_AGE < block.number ? bytes32(0) : blockhash(blockNumber);
+        bytes32 hash = blockNumber + MAX_AGE < block.number ? bytes32(0) : Blocks.hashOf(blockNumber);
         if (hash == 0) revert BlockNotRecent();
         used[used_] = true;
         stated[key] = said;
@@ -91,7 +90,7 @@ contract ParticipantRegistry is Wired {
         );
     }
 
-    /// Everybody who audits a run, in the order in which they enrolled.
+    /// Everybody who audits a run, in the order in which they enrolled: at most as many as were named.
     function auditorsOf(bytes32 run) external view returns (address[] memory) {
         return auditors[run];
     }
@@ -118,7 +117,7 @@ contract ParticipantRegistry is Wired {
     function _addAuditor(bytes32 run) private {
         bytes32 key = keccak256(abi.encode(run, msg.sender));
         if (audits[key]) return;
-        if (auditors[run].length == MAX_AUDITORS) revert TooManyAuditors();
+        if (!ledger.mayAudit(run, msg.sender)) revert NotNamed();
         audits[key] = true;
         auditors[run].push(msg.sender);
     }

@@ -15,12 +15,11 @@ contract Settlement is Wired, ReentrancyGuard {
         uint128 claimed;
     }
 
-    /// Seconds after a run's deadline in which claims are paid; then whoever funded it may take the rest back.
+    /// Seconds after a run's deadline in which claims are paid; then the sequencer may take the rest back.
     uint256 public constant CLAIM_WINDOW = 30 days;
 
     mapping(bytes32 run => Payout) public payouts;
     mapping(bytes32 runAndAccount => bool) private paid;
-    mapping(bytes32 run => address) public funder;
     RunLedger public ledger;
 
     event Funded(bytes32 indexed run, address indexed from, uint256 amount);
@@ -32,7 +31,6 @@ contract Settlement is Wired, ReentrancyGuard {
     error NotClosed();
     error AlreadyPosted();
     error NotFunded();
-    error AnotherFunder();
     error TooMuch();
     error BadProof();
     error TooEarly();
@@ -42,12 +40,11 @@ contract Settlement is Wired, ReentrancyGuard {
         ledger = ledger_;
     }
 
-    /// Put money behind a run, before its pay is posted. One account funds a run.
+    /// Put money behind a run, before its pay is posted. Only its sequencer may, who gets back what nobody claims.
     function fund(bytes32 run) external payable {
         Payout storage p = payouts[run];
         if (p.root != 0) revert AlreadyPosted();
-        if (funder[run] == address(0)) funder[run] = msg.sender;
-        if (funder[run] != msg.sender) revert AnotherFunder();
+        if (ledger.sequencerOf(run) != msg.sender) revert NotSequencer();
         if (msg.value > type(uint128).max - p.funded) revert TooMuch();
         p.funded += uint128(msg.value);
         emit Funded(run, msg.sender, msg.value);
@@ -85,12 +82,13 @@ contract Settlement is Wired, ReentrancyGuard {
     /// Give back what nobody claimed, long after the run.
     function sweep(bytes32 run) external nonReentrant {
         Payout storage p = payouts[run];
+        if (ledger.sequencerOf(run) != msg.sender) revert NotSequencer();
         if (block.timestamp <= uint256(ledger.deadlineOf(run)) + CLAIM_WINDOW) revert TooEarly();
         uint256 amount = p.funded - p.claimed;
         p.funded = p.claimed;
         p.total = p.claimed;
-        emit Swept(run, funder[run], amount);
-        _pay(funder[run], amount);
+        emit Swept(run, msg.sender, amount);
+        _pay(msg.sender, amount);
     }
 
     function _pay(address to, uint256 amount) private {

@@ -99,6 +99,18 @@ contract StakeVault is Wired, ReentrancyGuard {
         emit Held(participant, run);
     }
 
+    /// Keep the stake of an accused until its case is decided, however long ago the run ended.
+    function holdForCase(address participant) external {
+        if (msg.sender != cases) revert NotCases();
+        accounts[participant].holds += 1;
+    }
+
+    /// Let go of it.
+    function releaseFromCase(address participant) external {
+        if (msg.sender != cases) revert NotCases();
+        accounts[participant].holds -= 1;
+    }
+
     /// Let go of a stake whose run is over. Anyone may.
     function release(address participant, bytes32 run) external {
         bytes32 key = keccak256(abi.encode(participant, run));

@@ -100,15 +100,15 @@ class Jury:
             return False
         if state.decided:
             return True
-        self._vote(case, state, accusation.observed)
+        self._vote(case, state, accusation)
         return False
 
-    def _vote(self, case: CaseId, state: CaseState, observed: Digest) -> None:
+    def _vote(self, case: CaseId, state: CaseState, seen: Accusation) -> None:
         ballot = self._client.ballot(case)
         if not ballot.committed:
-            self._client.commit_vote(case, observed, self._salt(case))
+            self._client.commit_vote(case, seen.claimed, seen.observed, self._salt(case))
         elif state.revealing and not ballot.revealed:
-            self._client.reveal_vote(case, observed, self._salt(case))
+            self._client.reveal_vote(case, seen.claimed, seen.observed, self._salt(case))
         elif state.decidable:
             self._client.resolve(case)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -70,6 +70,7 @@ class OnChain:
         run: the run folder; ``chain/`` in it keeps the embedded chain, the deployment and what was sent.
         spec: the run spec.
         key: the sequencer's.
+        auditors: who may audit the run, named when it is opened.
         events: told what happens.
 
     Raises:
@@ -77,11 +78,20 @@ class OnChain:
         Unreachable: it does not answer.
     """
 
-    def __init__(self, config: RunConfig, run: RunFolder, spec: RunSpec, key: SigningKey, events: EventLog) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        run: RunFolder,
+        spec: RunSpec,
+        key: SigningKey,
+        auditors: Sequence[Address],
+        events: EventLog,
+    ) -> None:
         self._config = config.chain
         self._folder = run.path / "chain"
         self._spec = spec
         self._key = key
+        self._auditors = tuple(auditors)
         self._events = events
         self._stack = ExitStack()
         self._tending = threading.Lock()
@@ -116,13 +126,16 @@ class OnChain:
 
     def steadily(self, work: Callable[[], T]) -> T:
         """Do ``work``, which may be repeated, again if the embedded chain was killed meanwhile."""
+        end = time.monotonic() + PATIENCE
         while True:
             try:
                 return work()
             except Unreachable:
-                if self.embedded is None or self.embedded.alive():
+                if self.embedded is None or time.monotonic() > end:
                     raise
-                self.tend()
+            # Somebody else may have started it again already, or the system not have told us yet that it is gone.
+            time.sleep(0.1)
+            self.tend()
 
     @property
     def claims(self) -> Path:
@@ -172,7 +185,8 @@ class OnChain:
         deadline = int(time.time()) + RUN_SECONDS
 
         def say() -> Captured:
-            self.client.open_run(self._spec.run_id, self.stake("worker"), self.stake("auditor"), deadline)
+            stakes = (self.stake("worker"), self.stake("auditor"))
+            self.client.open_run(self._spec.run_id, *stakes, deadline, self._auditors)
             return self._capture(Round(0), Size(0), ZERO_DIGEST)
 
         return self.steadily(say)

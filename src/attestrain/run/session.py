@@ -15,7 +15,7 @@ from attestrain.record.canonical import canonical
 from attestrain.record.chain import ChainFacts
 from attestrain.record.checkpoint import CheckpointRecord
 from attestrain.record.digest import Digest
-from attestrain.record.names import Round, Text
+from attestrain.record.names import Address, Round, Text
 from attestrain.record.statements import LogOpen, RunClose
 from attestrain.rules.admission import TRUNK
 from attestrain.rules.faults import Fault, faults
@@ -160,7 +160,9 @@ class _Session:
         self.history = History(self.spec, self.store)
         leaves = self.dataset.split("train").leaves
         key = keys.signing("sequencer")
-        self.chain = None if config.chain_mode == "none" else OnChain(config, run, self.spec, key, events)
+        self.chain = (
+            None if config.chain_mode == "none" else OnChain(config, run, self.spec, key, self._auditors(), events)
+        )
         self.pki = None if config.evidence_mode == "none" else development_pki(run.keys)
         gate = Gate(self.store, self.history, leaves, invited(config, keys), run.environments, self._examination())
         self.sequencer = Sequencer(self.spec, log, key, gate)
@@ -266,9 +268,12 @@ class _Session:
             self.conductor.open()
             self.chain.fund(invited(self.config, self.keys).values())
 
+    def _auditors(self) -> tuple[Address, ...]:
+        """Accounts that stand behind the run's auditors."""
+        return tuple(self.keys.signing(f"auditor-{slot}").address for slot in range(self.config.audit.auditors))
+
     def _write_policy(self, chain: ChainPin | None) -> None:
-        auditors = [self.keys.signing(f"auditor-{slot}").address for slot in range(self.config.audit.auditors)]
-        known = (self.note_key.verifier, tuple(auditors), chain, self._evidence_roots() or ())
+        known = (self.note_key.verifier, self._auditors(), chain, self._evidence_roots() or ())
         write_atomic(self.run.policy, run_policy(self.config, self.spec, *known).to_toml().encode("utf-8"))
 
     def _play_rounds(self, evaluate: Evaluator) -> Checkpoint:

@@ -1,39 +1,41 @@
 """A participant's access to the contracts. Amounts are in wei, times in seconds since 1970.
 
 Reads are single calls against the latest block; what a verdict rests on is proved (`settle.proofs`). Sends are
-idempotent: see `settle.sender`, and the contracts themselves take the same words twice without effect.
+idempotent and return once they count: see `settle.sender`; the contracts take the same words twice without effect.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from attestrain.errors import Unreachable, UsageError
 from attestrain.record.chain import CaseFact, ChainFacts, EnrolmentFact
-from attestrain.record.digest import Digest
+from attestrain.record.digest import ZERO_DIGEST, Digest
 from attestrain.record.eip712 import address_bytes, keccak256
 from attestrain.record.keys import SigningKey
 from attestrain.record.names import Address, Round, RunId
 from attestrain.record.statements import Join
 from attestrain.rules.accumulator import word
 from attestrain.rules.slots import ROLE_NUMBERS, AccountWords, enrolment_entry
+from attestrain.settle.artefacts import load
 from attestrain.settle.cases import Ballot, CaseId, CaseState
-from attestrain.settle.contracts import decode_event, decode_result, encode_call
+from attestrain.settle.contracts import PATIENCE, decode_event, decode_result, encode_call
 from attestrain.settle.deployment import Deployment
+from attestrain.settle.finality import SEALED, finality
 from attestrain.settle.proofs import Block, gather_facts, read_block
 from attestrain.settle.rpc import Rpc
-from attestrain.settle.sender import Receipt, Sender
+from attestrain.settle.sender import QUICK, SLOW, Receipt, Sender
+from attestrain.settle.transactions import Call
 
-PATIENCE = 60.0
-"""Seconds to go on asking a chain that does not answer: an embedded one is started again meanwhile."""
-BLOCK_SECONDS = 2.0
-"""Seconds between looks for a block that has not come yet."""
-BLOCK_PATIENCE = 900.0
-"""Seconds to wait for one."""
+BLOCK_PATIENCE = 3600.0
+"""Seconds to wait for a block to come, or to count: the slowest chains finalize within a quarter of that."""
+CAPTURE_GAS = 200_000
+"""Gas for a capture, which uses half. Not estimated: nodes estimate in the block before the one that it waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class RunState:
     sequencer: Address
     pending_height: int
     epochs: int
+    deadline: int
+    missed: int
     closed: bool
 
 
@@ -54,7 +58,8 @@ class ChainClient:
         deployment: where the contracts stand.
         key: the account's.
         journal: folder for what it sends.
-        embedded: the chain is our own: it mines at once, and on request.
+        embedded: the chain is our own, and mines at once.
+        patience: seconds to go on asking a chain that does not answer.
         patience: seconds to go on asking a chain that does not answer.
 
     Raises (all methods):
@@ -76,14 +81,19 @@ class ChainClient:
         self._at = deployment.contracts
         self._deployment = deployment
         self._account = key.address
-        self._embedded = embedded
-        self._sender = Sender(self._rpc, deployment.chain_id, key, journal, instant=embedded)
+        self._clock = time.time if deployment.finality == SEALED else None
+        self._pause = QUICK if embedded else SLOW
+        self._finality = finality(self._rpc, deployment.finality)
+        self._sender = Sender(self._rpc, deployment.chain_id, key, journal, self._finality, instant=embedded)
         if (found := self._rpc.number("eth_chainId")) != deployment.chain_id:
             hint = "use the deployment that was made on this chain"
             raise UsageError(f"{url} is chain {found}, the deployment is on {deployment.chain_id}", hint=hint)
 
-    def _send(self, label: str, contract: str, function: str, *arguments: Any, value: int = 0) -> Receipt:
-        return self._sender.send(label, self._at[contract], encode_call(contract, function, *arguments), value)
+    def _send(
+        self, label: str, contract: str, function: str, *arguments: Any, value: int = 0, gas: int | None = None
+    ) -> Receipt:
+        call = Call(self._at[contract], encode_call(contract, function, *arguments), value)
+        return self._sender.send(label, call, gas)
 
     def _call(self, contract: str, function: str, *arguments: Any) -> tuple[Any, ...]:
         request = {"to": self._at[contract], "data": "0x" + encode_call(contract, function, *arguments).hex()}
@@ -91,9 +101,9 @@ class ChainClient:
 
     # Blocks and coins.
 
-    def block(self, which: int | str = "latest") -> Block:
-        """A block by number or by name."""
-        return read_block(self._rpc, which)[0]
+    def block(self, which: int | None = None) -> Block:
+        """A block by number; by default the latest that counts."""
+        return read_block(self._rpc, self._finality.height() if which is None else which)[0]
 
     def balance(self, address: Address) -> int:
         """Coins of an account that are at stake nowhere."""
@@ -101,55 +111,55 @@ class ChainClient:
 
     # The run, by its sequencer.
 
-    def open_run(self, run: RunId, worker_stake: int, auditor_stake: int, deadline: int) -> None:
-        """Open a run, whose sequencer this account becomes."""
+    def open_run(
+        self, run: RunId, worker_stake: int, auditor_stake: int, deadline: int, auditors: Sequence[Address]
+    ) -> None:
+        """Open a run, whose sequencer this account becomes, and name who may audit it."""
         if self.run_state(run).sequencer != self._account:
-            self._send(f"open-{run.hex()[:16]}", "ledger", "open", run, worker_stake, auditor_stake, deadline)
+            terms = (worker_stake, auditor_stake, deadline, list(auditors))
+            self._send(f"open-{run.hex()[:16]}", "ledger", "open", run, *terms)
 
     def run_state(self, run: RunId) -> RunState:
         """A run as it stands; all zeros before it is opened."""
-        _, sequencer, pending, epochs, _, _, _, closed, _, _ = self._call("ledger", "runs", run)
-        return RunState(Address(sequencer.lower()), pending, epochs, closed)
+        _, sequencer, pending, epochs, deadline, _, missed, closed, _, _ = self._call("ledger", "runs", run)
+        return RunState(Address(sequencer), pending, epochs, deadline, missed, closed)
 
     def anchor(self, run: RunId, epoch: Round, root: Digest, size: int, checkpoint: Digest, *, last: bool) -> None:
         """Anchor a prefix of the transcript."""
         self._send(f"anchor-{run.hex()[:16]}-{epoch}", "ledger", "anchor", run, epoch, root, size, checkpoint, last)
 
     def capture(self, run: RunId) -> Block:
-        """The block that the latest anchor fixed, written down on chain; waits for it."""
-        while (height := self.run_state(run).pending_height) != 0:
-            self._reach(height + 1)
-            self._send(f"capture-{run.hex()[:16]}-{height}", "ledger", "capture", run)
-        height, value = self._captured(run)
-        block = self.block(height)
-        if block.hash != value:
-            raise Unreachable(f"chain says that block {height} has another hash than it captured")
+        """The block that the latest anchor fixed, written down on chain; waits for it, and until that counts."""
+        while (state := self.run_state(run)).pending_height:
+            height = state.pending_height
+            self._wait(partial(self._has_come, height), height)
+            self._send(f"capture-{run.hex()[:16]}-{height}", "ledger", "capture", run, gas=CAPTURE_GAS)
+        captured = self._latest("Captured", run, state.epochs)
+        self._wait(partial(self._finality.settled, captured["block"]), captured["block"])
+        block = self.block(captured["height"])
+        if block.hash != captured["value"]:
+            raise Unreachable(f"chain says that block {block.number} has another hash than it captured")
         return block
 
-    def _reach(self, height: int) -> None:
-        """Wait until block ``height`` is the next one to be mined, at least."""
-        end = time.monotonic() + BLOCK_PATIENCE
-        while self._rpc.number("eth_blockNumber") + 1 < height + (0 if self._embedded else 1):
-            if self._embedded:
-                self._rpc.ask("evm_mine")
-            elif time.monotonic() > end:
-                raise Unreachable(f"block {height} does not come")
-            else:
-                time.sleep(BLOCK_SECONDS)
+    def _has_come(self, height: int) -> bool:
+        return self._rpc.number("eth_blockNumber") >= height
 
-    def _captured(self, run: RunId) -> tuple[int, Digest]:
-        """Height and value of the latest capture."""
-        found = [
-            item for item in self._logs("ledger", "Captured", [run]) if item["epoch"] == self.run_state(run).epochs
-        ]
+    def _wait(self, come: Callable[[], bool], height: int) -> None:
+        end = time.monotonic() + BLOCK_PATIENCE
+        while not come():
+            if time.monotonic() > end:
+                raise Unreachable(f"block {height} does not come, or does not count")
+            time.sleep(self._pause)
+
+    def _latest(self, event: str, run: RunId, epoch: int) -> dict[str, Any]:
+        """The latest of a ledger's events about an epoch of a run."""
+        found = self._logs("ledger", event, [run, word(epoch)])
         if not found:
             raise Unreachable("chain does not say which block it captured")
-        return int(found[-1]["height"]), Digest(found[-1]["value"])
+        return found[-1]
 
     def _logs(self, contract: str, event: str, topics: Sequence[bytes]) -> list[dict[str, Any]]:
         """Events of a contract whose indexed members are ``topics``, oldest first."""
-        from attestrain.settle.artefacts import load
-
         wanted = [load(contract).event(event)[0], *topics]
         request = {
             "address": self._at[contract],
@@ -157,11 +167,7 @@ class ChainClient:
             "toBlock": "latest",
             "topics": ["0x" + topic.hex() for topic in wanted],
         }
-        entries = self._rpc.ask("eth_getLogs", request)
-        if not isinstance(entries, list):
-            raise Unreachable("chain answers with something that is not a list of events")
-        decoded = (decode_event(contract, event, entry) for entry in entries)
-        return [item for item in decoded if item is not None]
+        return [decode_event(contract, event, entry) for entry in self._rpc.items("eth_getLogs", request)]
 
     # Participants.
 
@@ -174,14 +180,29 @@ class ChainClient:
         before = self.account(self._account)
         self._send(f"deposit-{before.stake}-{before.slashed}-{amount}", "vault", "deposit", value=amount)
 
+    def request_withdrawal(self, amount: int) -> None:
+        """Ask some of this account's stake back."""
+        before = self.account(self._account)
+        label = f"ask-{before.stake}-{before.pending}-{before.slashed}-{amount}"
+        self._send(label, "vault", "requestWithdraw", amount)
+
+    def withdraw(self) -> None:
+        """Take what was asked back."""
+        before = self.account(self._account)
+        self._send(f"withdraw-{before.pending}-{before.ready_at}", "vault", "withdraw")
+
+    def release(self, participant: Address, run: RunId) -> None:
+        """Let go of a stake whose run is over."""
+        self._send(f"release-{run.hex()[:16]}-{participant}", "vault", "release", participant, run)
+
     def enrol(self, join: Join, block_number: int) -> None:
-        """Enrol the session key of a join of this account's."""
+        """Enrol the session key of a join of this account's, which rests on a recent block."""
         place = (join.run, ROLE_NUMBERS[join.role], join.worker, join.key_epoch)
         label = f"enrol-{join.run.hex()[:16]}-{join.role}-{join.worker}-{join.key_epoch}-{block_number}"
         self._send(label, "registry", "enrol", *place, join.session, join.until, join.evidence, block_number)
 
     def enrolment(self, join: Join) -> EnrolmentFact | None:
-        """What the chain says of the enrolment of a join's key; None if it is not enrolled just like that."""
+        """What the chain says of the enrolment of a join's key; None if it is not enrolled so, or not yet for good."""
         role = ROLE_NUMBERS[join.role]
         key = keccak256(join.run + word(role) + word(join.worker) + word(join.key_epoch))
         (entry,) = self._call("registry", "entries", key)
@@ -190,7 +211,7 @@ class ChainClient:
             if (item["role"], item["slot"], item["keyEpoch"]) == (role, join.worker, join.key_epoch):
                 number, block, timestamp = item["blockNumber"], Digest(item["blockHash"]), item["timestamp"]
                 stated = (join.participant, join.session, join.until, join.evidence, number, block, timestamp)
-                if enrolment_entry(*stated) == entry:
+                if enrolment_entry(*stated) == entry and self._finality.settled(item["block"]):
                     return EnrolmentFact(join.role, join.worker, join.key_epoch, number, block, timestamp)
         return None
 
@@ -203,8 +224,8 @@ class ChainClient:
         if not status:
             return None
         return CaseState(
-            accused=Address(accused.lower()),
-            accuser=Address(accuser.lower()),
+            accused=Address(accused),
+            accuser=Address(accuser),
             status=status,
             committee=committee,
             commits=commits,
@@ -212,8 +233,17 @@ class ChainClient:
             innocent=innocent,
             commit_by=commit_by,
             reveal_by=reveal_by,
-            now=self.block().timestamp,
+            now=self._now(),
         )
+
+    def _now(self) -> int:
+        """The time that the next block will have at least; an embedded chain has none until somebody sends."""
+        latest = read_block(self._rpc, "latest")[0].timestamp
+        return latest if self._clock is None else max(latest, int(self._clock()))
+
+    def committee(self, run: RunId) -> tuple[Address, ...]:
+        """Everybody who audits a run, as enrolled on chain."""
+        return tuple(map(Address, self._call("registry", "auditorsOf", run)[0]))
 
     def ballot(self, case: CaseId) -> Ballot:
         """This account's part in a case."""
@@ -225,15 +255,15 @@ class ChainClient:
         place = (case.run, case.round, case.worker, key_epoch, case.segment)
         self._send(f"open-case-{case.digest.hex()}", "cases", "open", *place, accused, claimed, value=bond)
 
-    def commit_vote(self, case: CaseId, observed: Digest, salt: Digest) -> None:
-        """Commit to what was observed."""
+    def commit_vote(self, case: CaseId, claimed: Digest, observed: Digest, salt: Digest) -> None:
+        """Commit to what the trace claims and what was observed."""
         voter = address_bytes(self._account).rjust(32, b"\x00")
-        commitment = keccak256(case.digest + voter + observed + salt)
+        commitment = keccak256(case.digest + voter + claimed + observed + salt)
         self._send(f"commit-{case.digest.hex()}", "cases", "commit", case.digest, commitment)
 
-    def reveal_vote(self, case: CaseId, observed: Digest, salt: Digest) -> None:
-        """Reveal what was observed."""
-        self._send(f"reveal-{case.digest.hex()}", "cases", "reveal", case.digest, observed, salt)
+    def reveal_vote(self, case: CaseId, claimed: Digest, observed: Digest, salt: Digest) -> None:
+        """Reveal the vote that was committed to."""
+        self._send(f"reveal-{case.digest.hex()}", "cases", "reveal", case.digest, claimed, observed, salt)
 
     def resolve(self, case: CaseId) -> None:
         """Have a case decided."""
@@ -246,13 +276,15 @@ class ChainClient:
     # Pay.
 
     def fund(self, run: RunId, amount: int) -> None:
-        """Put money behind a run, up to ``amount`` in all."""
+        """Put money behind a run of this account's, up to ``amount`` in all."""
         root, funded, _, _ = self._call("settlement", "payouts", run)
         if not any(root) and funded < amount:
             self._send(f"fund-{run.hex()[:16]}-{funded}", "settlement", "fund", run, value=amount - funded)
 
     def post_payouts(self, run: RunId, root: Digest, total: int) -> None:
-        """Post what a closed run owes."""
+        """Post what a closed run owes. Who owes nothing posts nothing."""
+        if root == ZERO_DIGEST:
+            return
         self._send(f"post-{run.hex()[:16]}", "settlement", "post", run, root, total)
 
     def claim(self, run: RunId, account: Address, amount: int, proof: Sequence[Digest]) -> None:
@@ -273,6 +305,6 @@ class ChainClient:
         if missing := [join for join, fact in zip(known, enrolments, strict=True) if fact is None]:
             raise Unreachable(f"{missing[0].role} {missing[0].worker} is not enrolled on chain")
         found = tuple(fact for fact in enrolments if fact is not None)
-        which = "latest" if self._embedded else "finalized"
         accounts = {join.participant for join in known}
-        return gather_facts(self._rpc, self._deployment, run, accounts, found, tuple(cases), which)
+        number = self._finality.height()
+        return gather_facts(self._rpc, self._deployment, run, accounts, found, tuple(cases), number)

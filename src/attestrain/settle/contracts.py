@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attestrain.errors import FormatError, Unreachable
 from attestrain.record.chain import CONTRACTS
+from attestrain.record.eip712 import WORD, keccak256
 from attestrain.record.keys import SigningKey
 from attestrain.record.names import Address
+from attestrain.settle.abi import decode, encode
 from attestrain.settle.artefacts import load
 from attestrain.settle.deployment import Deployment
-from attestrain.settle.rpc import Rpc, as_bytes
+from attestrain.settle.finality import FINALIZED, SEALED, finality
+from attestrain.settle.rpc import Rpc, as_bytes, as_int
 from attestrain.settle.sender import Receipt, Sender
+from attestrain.settle.transactions import Call
+from attestrain.verify.chain import code_hashes
+
+PATIENCE = 60.0
+"""Seconds to go on asking a chain that does not answer: an embedded one may be starting again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,55 +48,74 @@ class Terms:
 
 
 def encode_call(contract: str, function: str, *arguments: Any) -> bytes:
-    """Call data."""
-    from eth_abi.abi import encode
+    """Call data.
 
+    Raises:
+        FormatError: an argument does not fit its type.
+    """
     selector, types, _ = load(contract).function(function)
     return selector + encode(types, arguments)
 
 
 def decode_result(contract: str, function: str, data: bytes) -> tuple[Any, ...]:
-    """Results of a call."""
-    from eth_abi.abi import decode
+    """Results of a call.
 
-    return decode(load(contract).function(function)[2], data)
+    Raises:
+        Unreachable: the chain answers with something that is no such result.
+    """
+    try:
+        return decode(load(contract).function(function)[2], data)
+    except FormatError as error:
+        raise Unreachable(f"chain answers a call of {contract}.{function} with something else: {error}") from error
 
 
-def decode_event(contract: str, event: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Members of a log entry by name; None if it is another event's."""
-    from eth_abi.abi import decode
+def decode_event(contract: str, event: str, entry: object) -> dict[str, Any]:
+    """Members of a log entry by name, and its block's number as ``block``.
 
+    Raises:
+        Unreachable: the chain answers with something that is no such event.
+    """
     topic, members = load(contract).event(event)
-    topics = [as_bytes(item, 32) for item in entry["topics"]]
-    if not topics or topics[0] != topic:
-        return None
-    plain = [member for member in members if not member["indexed"]]
-    values = dict(
-        zip((m["name"] for m in plain), decode([m["type"] for m in plain], as_bytes(entry["data"])), strict=True)
-    )
-    indexed = (member for member in members if member["indexed"])
-    for member, value in zip(indexed, topics[1:], strict=True):
-        values[member["name"]] = decode([member["type"]], value)[0]
-    return values
+    if not isinstance(entry, dict) or not isinstance(entry.get("topics"), list):
+        raise Unreachable("chain answers with something that is not an event")
+    topics = [as_bytes(item, WORD) for item in entry["topics"]]
+    names = [member["name"] for member in sorted(members, key=lambda member: not member["indexed"])]
+    indexed = [str(member["type"]) for member in members if member["indexed"]]
+    plain = [str(member["type"]) for member in members if not member["indexed"]]
+    if len(topics) != 1 + len(indexed) or topics[0] != topic:
+        raise Unreachable(f"chain answers with another event than {event}")
+    try:
+        values = *decode(indexed, b"".join(topics[1:])), *decode(plain, as_bytes(entry.get("data")))
+    except FormatError as error:
+        raise Unreachable(f"chain answers with an event {event} of another shape: {error}") from error
+    return {**dict(zip(names, values, strict=True)), "block": as_int(entry.get("blockNumber"))}
 
 
-def deploy(url: str, key: SigningKey, terms: Terms, journal: Path, *, instant: bool) -> Deployment:
+def deploy(
+    url: str, key: SigningKey, terms: Terms, outbox: Path, *, instant: bool, rule: str | None = None
+) -> Deployment:
     """Put the contracts on a chain and tell each where the others are. Begun again, it goes on where it stopped.
+
+    Args:
+        url: JSON-RPC endpoint.
+        key: of the account that pays, and that has no power over the contracts afterwards.
+        terms: their parameters.
+        outbox: folder for what is sent.
+        instant: the chain mines at once.
+        rule: when a block counts (`settle.finality`); by default as on an embedded chain if it is ``instant``.
 
     Raises:
         Unreachable: the chain does not answer.
         Reverted: a contract was wired by somebody else.
     """
-    from eth_abi.abi import encode
-
-    rpc = Rpc(url)
+    rpc, rule = Rpc(url, PATIENCE), rule or (SEALED if instant else FINALIZED)
     chain_id = rpc.number("eth_chainId")
-    sender = Sender(rpc, chain_id, key, journal, instant=instant)
+    sender = Sender(rpc, chain_id, key, outbox, finality(rpc, rule), instant=instant)
     contracts: dict[str, Address] = {}
     for name in CONTRACTS:
         artefact = load(name)
         arguments = encode(artefact.constructor(), terms.arguments()[name])
-        contracts[name] = _created(sender.send(f"deploy-{name}", None, artefact.bytecode + arguments))
+        contracts[name] = _created(sender.send(f"deploy-{name}", Call(None, artefact.bytecode + arguments, 0)))
     at = contracts
     for name, others in (
         ("vault", (at["ledger"], at["registry"], at["cases"])),
@@ -96,8 +123,14 @@ def deploy(url: str, key: SigningKey, terms: Terms, journal: Path, *, instant: b
         ("cases", (at["ledger"], at["registry"], at["vault"])),
         ("settlement", (at["ledger"],)),
     ):
-        sender.send(f"wire-{name}", at[name], encode_call(name, "wire", *others))
-    return Deployment(chain_id, contracts)
+        sender.send(f"wire-{name}", Call(at[name], encode_call(name, "wire", *others), 0))
+    return Deployment(chain_id, contracts, rule)
+
+
+def other_code(rpc: Rpc, deployment: Deployment) -> list[str]:
+    """Names of the contracts whose code on chain is not the one that ships with this package."""
+    found = {name: keccak256(rpc.bytes("eth_getCode", at, "latest")) for name, at in deployment.contracts.items()}
+    return [name for name in CONTRACTS if found[name] != code_hashes()[name]]
 
 
 def _created(receipt: Receipt) -> Address:

@@ -1,137 +1,139 @@
 """The embedded chain: an anvil of one's own on the loopback, whose state is on disk before anything rests on it.
 
-`EmbeddedChain.finalise` asks anvil for its whole state, blocks included, and writes it durably; a height counts as
-final from then on. Whatever is killed, the next start loads the last such state: all blocks up to it have the same
-hashes, and what came after is sent again by whoever sent it. It is one operator's chain: what rests on it reads
-``local``.
+anvil mines only when it is told to, and only we tell it. A turn mines what is waiting, writes the whole state durably,
+and then *seals* it: the next block, which is empty, is mined only after that write. So whoever sees a block that stands
+on one with transactions knows that those are on disk (`settle.finality`, "sealed"). Whatever is killed, the next start
+loads the last written state: every block up to it has the same hash, and what came after is sent again by whoever sent
+it. It is one operator's chain: what rests on it reads ``local``.
 """
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
-import gzip
-import os
-import signal
-import socket
-import subprocess
-import sys
+import threading
 import time
+import zlib
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from attestrain.errors import Unreachable, UsageError
+from attestrain.errors import AttestrainError, FormatError, Unreachable
 from attestrain.record.names import Address
 from attestrain.settle.anvil import find_anvil
-from attestrain.settle.rpc import Rpc
+from attestrain.settle.host import Host
+from attestrain.settle.rpc import Rpc, as_int
 from attestrain.store.atomic import write_atomic
 
 CHAIN_ID = 31_337
-HOST = "127.0.0.1"
-START_SECONDS = 30.0
-"""Longest that it may take to answer: it loads its state first."""
-STATE = "state.json"
-LOG = "anvil.log"
-FLAGS = ("--hardfork", "osaka", "--accounts", "0", "--quiet")
-"""No accounts of its own: their keys are known to everyone."""
-_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+"""The id that everybody's development chains have: no wallet takes it for a chain that matters."""
+STATE = "state.json.gz"
+LOADED = "loaded.json"
+"""The state as anvil reads it; written again at every start."""
+MAX_STATE = 1 << 30
+"""Largest state read, in bytes: several hundred thousand blocks."""
+BUSY, IDLE = 0.005, 0.05
+"""Seconds between looks for transactions: within `RECENT` seconds of the last one, and otherwise."""
+RECENT = 0.5
+RETRY = 1.0
+"""Seconds between attempts while the disk or anvil refuses."""
 
 
 class EmbeddedChain:
-    """A running chain. Use as a context, which ends it durably.
+    """A running chain. Use as a context, which ends it.
 
     Args:
         folder: where it lives; one process at a time.
         port: to listen on; any that is free by default.
+        supervised: start anvil again by ourselves if it is killed, instead of waiting for `restart`.
 
     Raises:
         UsageError: the folder is in use, or anvil cannot be had here.
         Unreachable: it does not start.
     """
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._lock = _hold(folder)
-        self.port = port or _free_port()
-        self.url = f"http://{HOST}:{self.port}"
-        self._process = self._start()
+    def __init__(self, folder: Path, port: int = 0, *, supervised: bool = False) -> None:
+        self._state = folder / STATE
+        self._loaded = folder / LOADED
+        self._supervised = supervised
+        self._host = Host(find_anvil(), folder, port, CHAIN_ID)
+        self.url = self._host.url
         self._rpc = Rpc(self.url)
-        self._await()
+        self._turn = threading.RLock()
+        self._kick = threading.Event()
+        self._closing = False
+        self._unsaved = False
+        try:
+            self._begin()
+        except BaseException:
+            self._host.close()
+            raise
+        self._thread = threading.Thread(target=self._serve, name="embedded chain", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._host.port
 
     @property
     def pid(self) -> int:
         """Process id of anvil."""
-        return self._process.pid
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        state = self._folder / STATE
-        command = [str(find_anvil()), "--host", HOST, "--port", str(self.port), "--chain-id", str(CHAIN_ID), *FLAGS]
-        command += ["--load-state", str(state)] if state.is_file() else []
-        with (self._folder / LOG).open("ab") as log:
-            # Ctrl-C reaches the whole process group, but stopping anvil is our business.
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=_die_with_us,
-            )
-
-    def _await(self) -> None:
-        end = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                self._rpc.number("eth_chainId")
-                return
-            except Unreachable as error:
-                if self._process.poll() is not None or time.monotonic() > end:
-                    self.close()
-                    raise Unreachable(f"the embedded chain does not start: see {self._folder / LOG}") from error
-                time.sleep(0.02)
+        return self._host.pid
 
     def alive(self) -> bool:
         """Whether anvil still runs."""
-        return self._process.poll() is None
+        return self._host.exit is None
 
     @property
     def exit(self) -> int | None:
         """Exit status of anvil; None while it runs."""
-        return self._process.poll()
+        return self._host.exit
 
     def restart(self) -> None:
-        """Start anvil again on the same port, after it was killed, from the last durable state."""
-        self._process.kill()
-        self._process.wait()
-        self._process = self._start()
-        self._await()
+        """Start anvil again on the same port, if it was killed, from the last durable state."""
+        with self._turn:
+            if not self.alive():
+                self._begin()
+
+    def height(self) -> int:
+        """Number of the latest block."""
+        return self._rpc.number("eth_blockNumber")
 
     def finalise(self) -> int:
-        """Make everything up to the latest block final: write the state durably. Returns the block's number."""
-        number = self._rpc.number("eth_blockNumber")
-        write_atomic(self._folder / STATE, gzip.decompress(self._rpc.bytes("anvil_dumpState")))
-        return number
+        """Have everything that was sent so far mined and made durable. Returns the height up to which it is.
+
+        Raises:
+            Unreachable: anvil does not answer, or the disk refuses.
+        """
+        with self._turn:
+            self._take_turn()
+            return self.height() - 1
 
     def fund(self, address: Address, amount: int) -> None:
-        """Set an account's coins, in wei."""
-        self._rpc.ask("anvil_setBalance", address, hex(amount))
+        """Set an account's coins, in wei, durably."""
+        with self._turn:
+            self._rpc.ask_once("anvil_setBalance", address, hex(amount))
+            # A balance set from outside belongs to no block: without a block of its own, the state that is written
+            # would not be the one that the latest block commits to.
+            self._mine_durably()
 
     def mine(self, blocks: int = 1) -> None:
-        """Mine empty blocks."""
-        self._rpc.ask("anvil_mine", hex(blocks))
+        """Mine blocks, each durable before the next."""
+        with self._turn:
+            for _ in range(blocks):
+                self._mine_durably()
 
     def close(self) -> None:
-        """End it; what was not made final is lost, as in a crash."""
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        os.close(self._lock)
+        """End it, durably; in a fork of the process that started it this does nothing."""
+        if not self._host.ours:
+            return
+        self._closing = True
+        self._kick.set()
+        self._thread.join()
+        with suppress(AttestrainError):  # what is not durable was never called final
+            if self.alive():
+                self._take_turn()
+        self._host.close()
 
     def __enter__(self) -> Self:
         return self
@@ -141,25 +143,87 @@ class EmbeddedChain:
     ) -> None:
         self.close()
 
+    def _begin(self) -> None:
+        """Start anvil from the last durable state, and make the state that it stands on known to be so."""
+        known = self._state.is_file()
+        if known:
+            self._loaded.write_bytes(_unpack(self._state.read_bytes()))
+        self._host.start(self._loaded if known else None)
+        self._unsaved = False
+        if not known:
+            self._write()
+        # Two blocks on top, so that the rule of finality finds the loaded one, whose state is the oldest we have.
+        self._mine_durably()
 
-def _hold(folder: Path) -> int:
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _serve(self) -> None:
+        """Take turns, as often as there is something to mine, until closed."""
+        busy = 0.0
+        while not self._closing:
+            self._kick.wait(BUSY if time.monotonic() < busy else IDLE)
+            self._kick.clear()
+            try:
+                with self._turn:
+                    if self._closing or not self._ready():
+                        continue
+                    if self._take_turn():
+                        busy = time.monotonic() + RECENT
+            except AttestrainError:
+                # The disk is full, or anvil was killed this moment: nothing becomes final until that is over.
+                time.sleep(RETRY if self.alive() else IDLE)
+
+    def _ready(self) -> bool:
+        if not self.alive() and self._supervised:
+            self._begin()
+        return self.alive()
+
+    def _take_turn(self) -> bool:
+        """Mine what waits, make it durable, seal it; whether there was anything."""
+        took = False
+        while self._unsaved or self._waiting():
+            if not self._unsaved and not self._mine():
+                # None of what waits can be mined, and whoever sent it sends it again: do not mine for ever.
+                self._rpc.ask_once("anvil_dropAllTransactions")
+            self._seal()
+            took = True
+        return took
+
+    def _waiting(self) -> bool:
+        status = self._rpc.ask_once("txpool_status")
+        return as_int(status.get("pending") if isinstance(status, dict) else None) > 0
+
+    def _mine_durably(self) -> None:
+        if self._unsaved:
+            self._seal()
+        self._mine()
+        self._seal()
+
+    def _seal(self) -> None:
+        """Write the state, then mine the block that says so; again if a transaction slipped into that one."""
+        self._write()
+        while self._mine():
+            self._write()
+        self._unsaved = False  # an empty block may be lost: nothing was called final because of what is in it
+
+    def _mine(self) -> bool:
+        """Mine a block; whether it holds transactions. Nothing may be mined on top before it is written."""
+        self._unsaved = True
+        self._rpc.ask_once("evm_mine")
+        return as_int(self._rpc.ask_once("eth_getBlockTransactionCountByNumber", "latest")) > 0
+
+    def _write(self) -> None:
+        try:
+            write_atomic(self._state, self._rpc.bytes("anvil_dumpState"))
+        except OSError as error:
+            raise Unreachable(f"the embedded chain cannot be written to {self._state}: {error.strerror}") from error
+        self._unsaved = False
+
+
+def _unpack(data: bytes) -> bytes:
+    reader = zlib.decompressobj(wbits=31)  # gzip
     try:
-        # A record lock belongs to this process alone: forked roles do not hold it on.
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise UsageError(f"the chain in {folder} is in use by another process", hint="stop that process") from error
-    return handle
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _die_with_us() -> None:
-    """In the child, on Linux: anvil ends with its parent, also when that is killed."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PDEATHSIG, signal.SIGKILL)
+        state = reader.decompress(data, MAX_STATE)
+    except zlib.error as error:
+        raise FormatError(f"the embedded chain's state is damaged: {error}") from error
+    if not reader.eof:
+        raise FormatError(f"the embedded chain's state is damaged, or larger than {MAX_STATE} bytes")
+    return state

@@ -93,14 +93,14 @@ def gather_facts(
     accounts: Iterable[Address],
     enrolments: tuple[EnrolmentFact, ...],
     cases: tuple[CaseFact, ...],
-    which: str,
+    number: int,
 ) -> tuple[ChainFacts, Block]:
-    """Prove every slot that a verdict on ``run`` reads, in one block.
+    """Prove every slot that a verdict on ``run`` reads, in block ``number``.
 
     Raises:
         Unreachable: as `read_block`, or a proof has another shape.
     """
-    block, header = read_block(rpc, which)
+    block, header = read_block(rpc, number)
     wanted = {
         "ledger": run_slots(run),
         "vault": tuple(slot for account in accounts for slot in account_slots(account)),

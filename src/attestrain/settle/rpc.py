@@ -1,23 +1,39 @@
-"""JSON-RPC to an EVM chain, through web3's provider; every answer is checked for its shape before it is used.
+"""JSON-RPC to an EVM chain over HTTP; every answer is bounded and checked for its shape before it is used.
 
-web3 takes a second to load, so only what talks to a chain loads it.
+Our own few lines and no chain library: those take a second to load in every process that talks to a chain, and hand on
+what a node says as it comes (docs/adr/0005-chain-client.md). The test suite holds our bytes against eth-account's and
+eth-abi's.
 """
 
 from __future__ import annotations
 
+import http.client
+import json
+import os
 import re
+import ssl
+import threading
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
-from attestrain.errors import Refuted, Unreachable
+from attestrain.errors import FormatError, Refuted, Unreachable, UsageError
+from attestrain.record.canonical import check_nesting
+from attestrain.record.eip712 import WORD
 from attestrain.settle.artefacts import error_names
 
 TIMEOUT = 30.0
 """Seconds that a chain may take to answer."""
-PAUSE = 0.2
-"""Seconds before asking again."""
+PAUSE = 0.05
+"""Seconds before asking again whoever did not answer."""
+MAX_ANSWER = 64 << 20
+"""Largest answer in bytes: the embedded chain's whole state after ten thousand blocks is below it."""
+MAX_URL = 2048
+"""Longest endpoint."""
+Data = bytes
+"""So called because `Rpc` has a method of that name."""
 _HEX = re.compile(r"0x[0-9a-fA-F]*\Z")
-_PANIC = "the chain would not execute it"
+_HEADERS = {"Content-Type": "application/json", "User-Agent": "attestrain"}
 
 
 class Reverted(Refuted):
@@ -32,8 +48,20 @@ class Reverted(Refuted):
         self.name = name
 
 
+class Refused(Unreachable):
+    """The node answered, and will not do what it was asked.
+
+    Attributes:
+        reason: in its words.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class Rpc:
-    """One endpoint.
+    """One endpoint, for any number of threads, and for forks of this process too.
 
     Args:
         url: where it is; http or https.
@@ -41,40 +69,48 @@ class Rpc:
 
     Raises (all methods):
         Unreachable: it does not answer, or answers something that is not an answer.
+        Refused: it answers with an error.
         Reverted: a contract refused.
     """
 
     def __init__(self, url: str, patience: float = 0.0) -> None:
-        from web3 import HTTPProvider
-
         self.url = url
+        self._host, self._port, self._path, self._secure = _split(url)
         self._patience = patience
-        self._provider = HTTPProvider(url, request_kwargs={"timeout": TIMEOUT})
+        self._lock = threading.Lock()
+        self._connection: http.client.HTTPConnection | None = None
+        self._owner = os.getpid()
 
     def ask(self, method: str, *params: Any) -> Any:
-        """Call a method; its result as JSON."""
-        answer = self._request(method, list(params))
-        if not isinstance(answer, dict):
-            raise Unreachable(f"chain at {self.url} answers {method} with something that is not an answer")
-        if answer.get("error"):
-            raise _failure(method, answer["error"])
-        return answer.get("result")
-
-    def _request(self, method: str, params: list[Any]) -> Any:
+        """Call a method that may safely be called twice; its result as JSON."""
         end = time.monotonic() + self._patience
         while True:
             try:
-                return self._provider.make_request(method, params)
-            except (OSError, ValueError) as error:
+                return self.ask_once(method, *params)
+            except Refused:
+                raise
+            except Unreachable:
                 if time.monotonic() >= end:
-                    raise Unreachable(f"chain at {self.url} does not answer: {_short(error)}") from error
+                    raise
             time.sleep(PAUSE)
+
+    def ask_once(self, method: str, *params: Any) -> Any:
+        """Call a method, without asking again if the answer is lost."""
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        answer = self._parse(self._exchange(body), method)
+        if answer.get("error"):
+            raise _failure(method, answer["error"])
+        return answer.get("result")
 
     def number(self, method: str, *params: Any) -> int:
         """A method whose result is a quantity."""
         return as_int(self.ask(method, *params))
 
-    def bytes(self, method: str, *params: Any) -> bytes:
+    def word(self, method: str, *params: Any) -> Data:
+        """A method whose result is a word, such as a storage slot."""
+        return as_bytes(self.ask(method, *params), WORD)
+
+    def bytes(self, method: str, *params: Any) -> Data:
         """A method whose result is bytes."""
         return as_bytes(self.ask(method, *params))
 
@@ -84,6 +120,87 @@ class Rpc:
         if result is not None and not isinstance(result, dict):
             raise Unreachable(f"chain answers {method} with something that is not an object")
         return result
+
+    def items(self, method: str, *params: Any) -> list[Any]:
+        """A method whose result is a list."""
+        result = self.ask(method, *params)
+        if not isinstance(result, list):
+            raise Unreachable(f"chain answers {method} with something that is not a list")
+        return result
+
+    def _exchange(self, body: Data) -> Data:
+        """One request. A kept connection may have been closed meanwhile, so a first failure on it proves nothing."""
+        with self._lock:
+            if self._owner != os.getpid():  # a fork must not speak on its parent's connection
+                self._connection, self._owner = None, os.getpid()
+            kept = self._connection is not None
+            try:
+                return self._request(body)
+            except (OSError, http.client.HTTPException) as error:
+                self._drop()
+                if not kept or not isinstance(error, ConnectionError | http.client.BadStatusLine):
+                    raise Unreachable(f"chain at {self._shown} does not answer: {_short(error)}") from error
+            try:
+                return self._request(body)
+            except (OSError, http.client.HTTPException) as error:
+                self._drop()
+                raise Unreachable(f"chain at {self._shown} does not answer: {_short(error)}") from error
+
+    def _request(self, body: Data) -> Data:
+        connection = self._connection or self._connect()
+        self._connection = connection
+        connection.request("POST", self._path, body, _HEADERS)
+        response = connection.getresponse()
+        data = response.read(MAX_ANSWER + 1)
+        if len(data) > MAX_ANSWER:
+            self._drop()
+            raise Unreachable(f"chain at {self._shown} answers with more than {MAX_ANSWER} bytes")
+        if response.status != 200:
+            self._drop()
+            raise Unreachable(f"chain at {self._shown} answers with HTTP status {response.status}")
+        return data
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self._secure:
+            context = ssl.create_default_context()
+            return http.client.HTTPSConnection(self._host, self._port, timeout=TIMEOUT, context=context)
+        return http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _parse(self, data: Data, method: str) -> dict[str, Any]:
+        try:
+            check_nesting(data)
+            answer = json.loads(data)
+        except (ValueError, FormatError, RecursionError) as error:
+            raise Unreachable(f"chain at {self._shown} answers {method} with something that is not JSON") from error
+        if not isinstance(answer, dict):
+            raise Unreachable(f"chain at {self._shown} answers {method} with something that is not an answer")
+        return answer
+
+    @property
+    def _shown(self) -> str:
+        """The endpoint without its path, which may hold an access key."""
+        return f"{'https' if self._secure else 'http'}://{self._host}:{self._port}"
+
+
+def _split(url: str) -> tuple[str, int, str, bool]:
+    hint = "an endpoint looks like http://127.0.0.1:8545"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise UsageError(f"{url[:80]!r} is not an endpoint: {error}", hint=hint) from error
+    if parts.scheme not in ("http", "https") or not host or len(url) > MAX_URL or not url.isascii():
+        raise UsageError(f"{url[:80]!r} is not an http or https endpoint", hint=hint)
+    if parts.username is not None or parts.password is not None:
+        raise UsageError("an endpoint with a user name and a password is not supported", hint=hint)
+    secure = parts.scheme == "https"
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return host, port or (443 if secure else 80), path, secure
 
 
 def as_int(value: object) -> int:
@@ -121,7 +238,7 @@ def _failure(method: str, error: Any) -> Refuted | Unreachable:
         return Reverted(f"the contract refuses: {name or message}", name)
     if "revert" in message.lower():
         return Reverted(f"the contract refuses: {message}")
-    return Unreachable(f"chain refuses {method}: {message}")
+    return Refused(f"chain refuses {method}: {message}", message.lower())
 
 
 def _short(error: Exception) -> str:
