@@ -32,6 +32,7 @@ contract Cases is Wired, ReentrancyGuard {
         bytes32 claimed;
         bytes32 run;
         uint8 commits;
+        uint32 attempt;
     }
 
     mapping(bytes32 caseId => Case) public cases;
@@ -81,6 +82,9 @@ contract Cases is Wired, ReentrancyGuard {
     }
 
     /// Accuse a worker of a segment whose result it claimed to be `claimed`. The caller audits the run and posts the bond.
+    ///
+    /// A void case may be opened again: an accomplice could otherwise use up the case that a cheat has coming, at an hour
+    /// when nobody votes. A verdict stands.
     function open(bytes32 run, uint32 round, uint32 worker, uint32 keyEpoch, uint64 segment, address accused, bytes32 claimed)
         external
         payable
@@ -91,16 +95,18 @@ contract Cases is Wired, ReentrancyGuard {
         if (registry.holderOf(run, 0, worker, keyEpoch) != accused || accused == address(0)) revert NotAccused();
         bytes32 caseId = caseIdOf(run, round, worker, segment);
         Case storage c = cases[caseId];
-        if (c.status != 0) revert CaseExists();
+        if (c.status != 0 && c.status != VOID) revert CaseExists();
         address[] memory committee = registry.auditorsOf(run);
+        uint32 attempt = c.attempt + 1;
         uint8 size = 0;
         for (uint256 i = 0; i < committee.length; i++) {
             if (committee[i] == accused) continue; // nobody votes on oneself
-            members[_ballot(caseId, committee[i])] = true;
+            members[_ballot(caseId, attempt, committee[i])] = true;
             size += 1;
         }
         if (size < MIN_COMMITTEE) revert CommitteeTooSmall();
         vault.holdForCase(accused);
+        (c.attempt, c.commits, c.guilty, c.innocent) = (attempt, 0, 0, 0);
         c.accused = accused;
         c.commitBy = uint64(block.timestamp) + commitSeconds;
         c.revealBy = c.commitBy + revealSeconds;
@@ -116,7 +122,7 @@ contract Cases is Wired, ReentrancyGuard {
     /// so a copied commitment cannot be revealed.
     function commit(bytes32 caseId, bytes32 commitment) external {
         Case storage c = cases[caseId];
-        bytes32 ballot = _ballot(caseId, msg.sender);
+        bytes32 ballot = _ballot(caseId, c.attempt, msg.sender);
         if (c.status != OPEN) revert NotOpen();
         if (!members[ballot]) revert NotAuditor();
         if (block.timestamp > c.commitBy) revert TooLate();
@@ -129,7 +135,7 @@ contract Cases is Wired, ReentrancyGuard {
     /// Reveal what the trace claims and what was observed. A vote is guilty if the two differ.
     function reveal(bytes32 caseId, bytes32 claimed, bytes32 observed, bytes32 salt) external {
         Case storage c = cases[caseId];
-        bytes32 ballot = _ballot(caseId, msg.sender);
+        bytes32 ballot = _ballot(caseId, c.attempt, msg.sender);
         if (c.status != OPEN) revert NotOpen();
         if (c.commits < c.committee && block.timestamp <= c.commitBy) revert TooEarly();
         if (block.timestamp > c.revealBy) revert TooLate();
@@ -173,11 +179,11 @@ contract Cases is Wired, ReentrancyGuard {
     }
 
     function ballotOf(bytes32 caseId, address voter) external view returns (bool member, bool committed, bool revealed_) {
-        bytes32 ballot = _ballot(caseId, voter);
+        bytes32 ballot = _ballot(caseId, cases[caseId].attempt, voter);
         return (members[ballot], commitments[ballot] != 0, revealed[ballot]);
     }
 
-    function _ballot(bytes32 caseId, address voter) private pure returns (bytes32) {
-        return keccak256(abi.encode(caseId, voter));
+    function _ballot(bytes32 caseId, uint32 attempt, address voter) private pure returns (bytes32) {
+        return keccak256(abi.encode(caseId, attempt, voter));
     }
 }

@@ -26,6 +26,8 @@ contract RunLedger {
     uint256 public constant MAX_AUDITORS = 16;
     /// Longest wait for a beacon: well inside the 256 blocks whose hashes every chain remembers.
     uint64 public constant MAX_DELAY = 200;
+    /// Longest that a run which nobody ever closes may hold stakes and money.
+    uint256 public constant MAX_DURATION = 3650 days;
 
     mapping(bytes32 run => Run) public runs;
     mapping(bytes32 run => bytes32) private latest;
@@ -74,7 +76,7 @@ contract RunLedger {
             if (terms[run] == said) return;
             revert AlreadyOpen();
         }
-        if (deadline <= block.timestamp) revert BadDeadline();
+        if (deadline <= block.timestamp || deadline > block.timestamp + MAX_DURATION) revert BadDeadline();
         if (auditors.length > MAX_AUDITORS) revert TooManyAuditors();
         for (uint256 i = 0; i < auditors.length; i++) {
             named[keccak256(abi.encode(run, auditors[i]))] = true;

@@ -94,10 +94,11 @@ class Jury:
 
     def _step(self, case: CaseId, accusation: Accusation) -> bool:
         state = self._client.case(case)
-        if state is None:
+        if state is None or (state.void and state.accuser != self._client.address):
+            # An accomplice may have opened it at an hour when nobody votes: then it is opened again.
             if accusation.mine:
                 self._client.open_case(case, accusation.key_epoch, accusation.accused, accusation.claimed)
-            return False
+            return state is not None and not accusation.mine
         if state.decided:
             return True
         self._vote(case, state, accusation)
@@ -106,15 +107,15 @@ class Jury:
     def _vote(self, case: CaseId, state: CaseState, seen: Accusation) -> None:
         ballot = self._client.ballot(case)
         if not ballot.committed:
-            self._client.commit_vote(case, seen.claimed, seen.observed, self._salt(case))
+            self._client.commit_vote(case, seen.claimed, seen.observed, self._salt(case, state.attempt))
         elif state.revealing and not ballot.revealed:
-            self._client.reveal_vote(case, seen.claimed, seen.observed, self._salt(case))
+            self._client.reveal_vote(case, seen.claimed, seen.observed, self._salt(case, state.attempt))
         elif state.decidable:
             self._client.resolve(case)
 
-    def _salt(self, case: CaseId) -> Digest:
+    def _salt(self, case: CaseId, attempt: int) -> Digest:
         """The salt of this auditor's vote: made once, kept from before the vote is sent."""
-        path = self._folder / f"{case.digest.hex()}.salt"
+        path = self._folder / f"{case.digest.hex()}-{attempt}.salt"
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             write_atomic(path, secrets.token_hex(32).encode("ascii"), mode=0o600)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from attestrain.record.digest import Digest
 from attestrain.record.names import Address, Round, RunId, Worker
-from attestrain.rules.slots import OPEN, OUTCOMES, case_id
+from attestrain.rules.slots import OPEN, OUTCOMES, VOID, case_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,11 @@ class CaseId:
 
 @dataclass(frozen=True, slots=True)
 class CaseState:
-    """How a case stands at ``now`` (seconds since 1970, the chain's time)."""
+    """How a case stands at ``now`` (seconds since 1970, the chain's time), in its latest ``attempt``."""
 
     accused: Address
     accuser: Address
+    attempt: int
     status: int
     committee: int
     commits: int
@@ -43,6 +44,11 @@ class CaseState:
     def decided(self) -> bool:
         """Whether it has a verdict."""
         return self.status != OPEN
+
+    @property
+    def void(self) -> bool:
+        """Whether it came to nothing, so that it may be opened again."""
+        return self.status == VOID
 
     @property
     def outcome(self) -> str:

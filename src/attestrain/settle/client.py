@@ -99,6 +99,11 @@ class ChainClient:
         request = {"to": self._at[contract], "data": "0x" + encode_call(contract, function, *arguments).hex()}
         return decode_result(contract, function, self._rpc.bytes("eth_call", request, "latest"))
 
+    @property
+    def address(self) -> Address:
+        """The account."""
+        return self._account
+
     # Blocks and coins.
 
     def block(self, which: int | None = None) -> Block:
@@ -220,12 +225,13 @@ class ChainClient:
     def case(self, case: CaseId) -> CaseState | None:
         """A case; None if nobody opened it."""
         values = self._call("cases", "cases", case.digest)
-        accused, commit_by, status, committee, accuser, reveal_by, guilty, innocent, _, _, commits = values
+        accused, commit_by, status, committee, accuser, reveal_by, guilty, innocent, _, _, commits, attempt = values
         if not status:
             return None
         return CaseState(
             accused=Address(accused),
             accuser=Address(accuser),
+            attempt=attempt,
             status=status,
             committee=committee,
             commits=commits,
@@ -253,21 +259,34 @@ class ChainClient:
         """Accuse, with the bond that the contract asks."""
         (bond,) = self._call("cases", "bond")
         place = (case.run, case.round, case.worker, key_epoch, case.segment)
-        self._send(f"open-case-{case.digest.hex()}", "cases", "open", *place, accused, claimed, value=bond)
+        self._send(self._label("accuse", case, 1), "cases", "open", *place, accused, claimed, value=bond)
 
     def commit_vote(self, case: CaseId, claimed: Digest, observed: Digest, salt: Digest) -> None:
         """Commit to what the trace claims and what was observed."""
         voter = address_bytes(self._account).rjust(32, b"\x00")
         commitment = keccak256(case.digest + voter + claimed + observed + salt)
-        self._send(f"commit-{case.digest.hex()}", "cases", "commit", case.digest, commitment)
+        self._send(self._label("commit", case), "cases", "commit", case.digest, commitment)
 
     def reveal_vote(self, case: CaseId, claimed: Digest, observed: Digest, salt: Digest) -> None:
         """Reveal the vote that was committed to."""
-        self._send(f"reveal-{case.digest.hex()}", "cases", "reveal", case.digest, claimed, observed, salt)
+        self._send(self._label("reveal", case), "cases", "reveal", case.digest, claimed, observed, salt)
 
     def resolve(self, case: CaseId) -> None:
         """Have a case decided."""
-        self._send(f"resolve-{case.digest.hex()}", "cases", "resolve", case.digest)
+        self._send(self._label("resolve", case), "cases", "resolve", case.digest)
+
+    def _label(self, verb: str, case: CaseId, later: int = 0) -> str:
+        """Name of what is done in a case: in its present attempt, or ``later`` ones."""
+        attempt = self._call("cases", "cases", case.digest)[-1]
+        return f"{verb}-{case.digest.hex()}-{attempt + later}"
+
+    def collect(self) -> None:
+        """Take bonds that came back or were won, and shares of what was slashed."""
+        for contract in ("cases", "vault"):
+            (credit,) = self._call(contract, "credit", self._account)
+            if credit:
+                nonce = self._rpc.number("eth_getTransactionCount", self._account, "latest")
+                self._send(f"collect-{contract}-{nonce}", contract, "collect")
 
     def slashed(self, case: CaseId) -> int:
         """What a case took."""
