@@ -110,8 +110,8 @@ def _unstaked(
 
 
 def _undecided(ledger: Ledger, cases: Mapping[tuple[Round, Worker, int], str]) -> Iterable[str]:
-    """Proven faults whose case has no verdict yet."""
+    """Proven faults whose case has no verdict: a void one found nobody guilty and nobody innocent."""
     for fault in faults(ledger).values():
         outcome = cases.get((fault.round, fault.worker, fault.segment), "never opened")
-        if outcome in ("open", "never opened"):
+        if outcome in ("open", "void", "never opened"):
             yield f"the case about worker {fault.worker} in round {fault.round} is {outcome}"
