@@ -18,10 +18,10 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-all demo test test-all check docs bench clean
+.PHONY: help install install-all demo test test-all check docs contracts contracts-check bench clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 	@sed -n '3,7s/^#//p' $(firstword $(MAKEFILE_LIST))
 
 install: ## create the virtual environment (does nothing when it is up to date)
@@ -50,6 +50,12 @@ check: install ## format, lint, types, import contracts, exactness, documentatio
 
 docs: install ## regenerate docs/cli.md from the commands' help
 	$(BIN)/python tools/check_docs.py --write
+
+contracts: install ## rebuild the contracts' artefacts (needs node and npm; users of the package do not)
+	$(BIN)/python tools/contracts.py build
+
+contracts-check: install ## rebuild the contracts and compare with the artefacts that ship, byte for byte
+	$(BIN)/python tools/contracts.py check
 
 bench: install ## run every script in benchmarks/
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done

@@ -13,12 +13,14 @@ from attestrain.errors import AttestrainError, ExitCode, Interrupted, Unreachabl
 from tests.cli.conftest import PROGRAM, Call, spawn
 
 COMMANDS = ("init", "demo", "train", "verify", "replay", "report", "inspect", "tamper", "doctor")
+GROUPS = {"chain": ("up", "deploy", "status")}
+EXPLAINED = (*COMMANDS, *(f"{group} {member}" for group, members in GROUPS.items() for member in members))
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", EXPLAINED)
 def test_every_command_explains_itself_with_examples(call: Call, command: str, flag: str) -> None:
-    result = call(command, flag)
+    result = call(*command.split(), flag)
     assert result.code == 0
     assert "--json" in result.out
     assert "-q, --quiet" in result.out
@@ -30,7 +32,7 @@ def test_help_lists_every_command_with_its_whole_summary(call: Call) -> None:
     result = call("-h")
     assert result.code == 0
     listed = result.out.split("Commands:\n")[1].split("Examples:")[0]
-    assert [line.split()[0] for line in listed.strip().splitlines()] == list(dict.fromkeys(COMMANDS))
+    assert [line.split()[0] for line in listed.strip().splitlines()] == [*COMMANDS, *GROUPS]
     assert "..." not in listed
 
 

@@ -81,6 +81,11 @@ class Rpc:
         self._connection: http.client.HTTPConnection | None = None
         self._owner = os.getpid()
 
+    def __del__(self) -> None:
+        # A fork shares its parent's connection, which closing its own handle does not end.
+        if getattr(self, "_connection", None) is not None:
+            self._drop()
+
     def ask(self, method: str, *params: Any) -> Any:
         """Call a method that may safely be called twice; its result as JSON."""
         end = time.monotonic() + self._patience
