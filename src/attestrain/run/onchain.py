@@ -33,8 +33,8 @@ from attestrain.run.events import EventLog
 from attestrain.run.folder import RunFolder
 from attestrain.run.round import Captured
 from attestrain.settle.cases import CaseId, CaseState
-from attestrain.settle.client import PATIENCE, ChainClient
-from attestrain.settle.contracts import Terms, deploy
+from attestrain.settle.client import ChainClient
+from attestrain.settle.contracts import PATIENCE, Terms, deploy
 from attestrain.settle.deployment import Deployment
 from attestrain.settle.embedded import EmbeddedChain
 from attestrain.store.atomic import write_atomic
