@@ -60,7 +60,7 @@ contract Cases is Wired, ReentrancyGuard {
     error NotOpen();
     error RunOver();
     error WrongBond();
-    error NotAccused();
+    error NotEnrolled();
     error CommitteeTooSmall();
     error TooLate();
     error TooEarly();
@@ -77,8 +77,13 @@ contract Cases is Wired, ReentrancyGuard {
         (ledger, registry, vault) = (ledger_, registry_, vault_);
     }
 
-    function caseIdOf(bytes32 run, uint32 round, uint32 worker, uint64 segment) public pure returns (bytes32) {
-        return keccak256(abi.encode(run, uint256(round), uint256(worker), uint256(segment)));
+    /// The accused is part of it: whoever else enrolled for the same slot cannot be accused in a worker's stead.
+    function caseIdOf(bytes32 run, uint32 round, uint32 worker, uint64 segment, address accused)
+        public
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(run, uint256(round), uint256(worker), uint256(segment), accused));
     }
 
     /// Accuse a worker of a segment whose result it claimed to be `claimed`. The caller audits the run and posts the bond.
@@ -92,8 +97,8 @@ contract Cases is Wired, ReentrancyGuard {
         if (!registry.isAuditor(run, msg.sender)) revert NotAuditor();
         if (ledger.isOver(run)) revert RunOver();
         if (msg.value != bond) revert WrongBond();
-        if (registry.holderOf(run, 0, worker, keyEpoch) != accused || accused == address(0)) revert NotAccused();
-        bytes32 caseId = caseIdOf(run, round, worker, segment);
+        if (!registry.isEnrolled(run, 0, worker, keyEpoch, accused)) revert NotEnrolled();
+        bytes32 caseId = caseIdOf(run, round, worker, segment, accused);
         Case storage c = cases[caseId];
         if (c.status != 0 && c.status != VOID) revert CaseExists();
         address[] memory committee = registry.auditorsOf(run);

@@ -6,7 +6,10 @@ import {RunLedger} from "./RunLedger.sol";
 import {StakeVault} from "./StakeVault.sol";
 import {Wired} from "./Wired.sol";
 
-/// Session keys of participants, by run, role, slot and key epoch.
+/// Session keys of participants, by run, role, slot, key epoch and participant.
+///
+/// Which participant a slot belongs to is the transcript's business. Everybody writes under their own account only, so
+/// nobody can take a slot, or a session key, away from whom it was given to by being first.
 ///
 /// An entry hashes account, key, term, evidence, a recent block and the time into one word, so a key can never be dated
 /// back: whoever checks its evidence knows when it was given.
@@ -18,9 +21,8 @@ contract ParticipantRegistry is Wired {
 
     mapping(bytes32 key => bytes32 entry) public entries;
     mapping(bytes32 run => address[]) private auditors;
-    mapping(bytes32 key => address) private holders;
     mapping(bytes32 key => bytes32) private stated;
-    mapping(bytes32 runAndSession => bool) private used;
+    mapping(bytes32 runParticipantAndSession => bool) private used;
     mapping(bytes32 runAndAccount => bool) public audits;
     RunLedger public ledger;
     StakeVault public vault;
@@ -41,7 +43,6 @@ contract ParticipantRegistry is Wired {
 
     error BadRole();
     error RunNotOpen();
-    error NotHolder();
     error EpochOutOfOrder();
     error EpochTaken();
     error SessionUsed();
@@ -64,8 +65,8 @@ contract ParticipantRegistry is Wired {
         bytes32 evidence,
         uint64 blockNumber
     ) external {
-        bytes32 key = _key(run, role, slot, keyEpoch);
-        bytes32 said = keccak256(abi.encode(msg.sender, session, until, evidence, blockNumber));
+        bytes32 key = _key(run, role, slot, keyEpoch, msg.sender);
+        bytes32 said = keccak256(abi.encode(session, until, evidence, blockNumber));
         if (entries[key] != 0) {
             if (stated[key] == said) return;
             revert EpochTaken();
@@ -73,13 +74,12 @@ contract ParticipantRegistry is Wired {
         if (role > AUDITOR) revert BadRole();
         if (!ledger.isOpen(run)) revert RunNotOpen();
         _require(run, role, slot, keyEpoch);
-        bytes32 used_ = keccak256(abi.encode(run, session));
+        bytes32 used_ = keccak256(abi.encode(run, msg.sender, session));
         if (used[used_]) revert SessionUsed();
         bytes32 hash = blockNumber + MAX_AGE < block.number ? bytes32(0) : Blocks.hashOf(blockNumber);
         if (hash == 0) revert BlockNotRecent();
         used[used_] = true;
         stated[key] = said;
-        holders[key] = msg.sender;
         entries[key] = keccak256(
             abi.encode(msg.sender, session, uint256(until), evidence, uint256(blockNumber), hash, block.timestamp)
         );
@@ -99,17 +99,17 @@ contract ParticipantRegistry is Wired {
         return audits[keccak256(abi.encode(run, account))];
     }
 
-    /// The account that holds a key epoch of a slot; zero if nobody does.
-    function holderOf(bytes32 run, uint8 role, uint32 slot, uint32 keyEpoch) external view returns (address) {
-        return holders[_key(run, role, slot, keyEpoch)];
+    /// Whether an account enrolled for a key epoch of a slot.
+    function isEnrolled(bytes32 run, uint8 role, uint32 slot, uint32 keyEpoch, address participant)
+        external
+        view
+        returns (bool)
+    {
+        return entries[_key(run, role, slot, keyEpoch, participant)] != 0;
     }
 
     function _require(bytes32 run, uint8 role, uint32 slot, uint32 keyEpoch) private view {
-        if (keyEpoch > 0) {
-            address before = holders[_key(run, role, slot, keyEpoch - 1)];
-            if (before == address(0)) revert EpochOutOfOrder();
-            if (before != msg.sender) revert NotHolder();
-        }
+        if (keyEpoch > 0 && entries[_key(run, role, slot, keyEpoch - 1, msg.sender)] == 0) revert EpochOutOfOrder();
         (uint128 worker, uint128 auditor) = ledger.stakesOf(run);
         if (vault.stakeOf(msg.sender) < (role == WORKER ? worker : auditor)) revert StakeTooSmall();
     }
@@ -122,7 +122,11 @@ contract ParticipantRegistry is Wired {
         auditors[run].push(msg.sender);
     }
 
-    function _key(bytes32 run, uint8 role, uint32 slot, uint32 keyEpoch) private pure returns (bytes32) {
-        return keccak256(abi.encode(run, uint256(role), uint256(slot), uint256(keyEpoch)));
+    function _key(bytes32 run, uint8 role, uint32 slot, uint32 keyEpoch, address participant)
+        private
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(run, uint256(role), uint256(slot), uint256(keyEpoch), participant));
     }
 }

@@ -154,7 +154,7 @@ class Court:
     @property
     def case(self) -> CaseId:
         """The case about the worker's third segment in its first round."""
-        return CaseId(self.run, Round(0), Worker(0), 2)
+        return CaseId(self.run, Round(0), Worker(0), 2, self.worker.key.address)
 
     def open(self, by: int = 0) -> CaseId:
         """Accuse the worker."""

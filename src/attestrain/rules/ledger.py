@@ -168,6 +168,14 @@ class Ledger:
         joins = self.joins.get((role, worker))
         return joins[-1].statement if joins else None
 
+    def participant(self, worker: Worker) -> Address:
+        """The account that holds a worker's slot, which is the same in all its key epochs.
+
+        Raises:
+            KeyError: nobody ever took it.
+        """
+        return self.joins["worker", worker][0].statement.participant
+
     def in_force(self, role: str, worker: Worker, round_: Round) -> bool:
         """Whether a slot has a key that signs about ``round_``: taken, not given up, not at its end before."""
         join = self.registered(role, worker)

@@ -86,5 +86,5 @@ def payouts(ledger: Ledger, members: Mapping[Round, Iterable[Worker]], budget: i
     whole = sum(shares.values())
     amounts: Counter[Address] = Counter()
     for worker, count in shares.items():
-        amounts[ledger.joins["worker", worker][0].statement.participant] += budget // whole * count
+        amounts[ledger.participant(worker)] += budget // whole * count
     return Payouts(chain_id, ledger.spec.run_id, {account: amount for account, amount in amounts.items() if amount})

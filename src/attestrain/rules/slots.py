@@ -41,19 +41,25 @@ def account_slots(participant: Address) -> tuple[bytes, bytes]:
     return member(key, 0), member(key, 1)
 
 
-def enrolment_slot(run: RunId, role: str, slot: Worker, epoch: KeyEpoch) -> bytes:
-    """The entry of a key epoch in the ParticipantRegistry."""
-    return member(keccak256(run + word(ROLE_NUMBERS[role]) + word(slot) + word(epoch)), 0)
+def enrolment_slot(run: RunId, role: str, slot: Worker, epoch: KeyEpoch, participant: Address) -> bytes:
+    """A participant's entry for a key epoch in the ParticipantRegistry."""
+    return member(enrolment_key(run, role, slot, epoch, participant), 0)
 
 
-def case_slot(run: RunId, round_: Round, worker: Worker, segment: int) -> bytes:
+def enrolment_key(run: RunId, role: str, slot: Worker, epoch: KeyEpoch, participant: Address) -> Digest:
+    """How the registry calls an entry."""
+    place = run + word(ROLE_NUMBERS[role]) + word(slot) + word(epoch)
+    return Digest(keccak256(place + _address_key(participant)))
+
+
+def case_slot(run: RunId, round_: Round, worker: Worker, segment: int, accused: Address) -> bytes:
     """First word of a case."""
-    return member(case_id(run, round_, worker, segment), 0)
+    return member(case_id(run, round_, worker, segment, accused), 0)
 
 
-def case_id(run: RunId, round_: Round, worker: Worker, segment: int) -> Digest:
-    """How the contracts call the case about a segment."""
-    return Digest(keccak256(run + word(round_) + word(worker) + word(segment)))
+def case_id(run: RunId, round_: Round, worker: Worker, segment: int, accused: Address) -> Digest:
+    """How the contracts call the case against an account about a segment."""
+    return Digest(keccak256(run + word(round_) + word(worker) + word(segment) + _address_key(accused)))
 
 
 def enrolment_entry(

@@ -84,7 +84,7 @@ class Jury:
 
     def _settled(self, accusation: Accusation) -> bool:
         """Do the next thing in a case; whether it is decided."""
-        case = CaseId(self._run, accusation.round, accusation.worker, accusation.segment)
+        case = CaseId(self._run, accusation.round, accusation.worker, accusation.segment, accusation.accused)
         try:
             return self._step(case, accusation)
         except AttestrainError:

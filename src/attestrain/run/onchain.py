@@ -255,8 +255,10 @@ class OnChain:
 
     def cases(self, ledger: Ledger) -> dict[CaseId, CaseState | None]:
         """Every case that a proven fault asks for, as it stands."""
-        run = self._spec.run_id
-        ids = [CaseId(run, fault.round, fault.worker, fault.segment) for fault in faults(ledger).values()]
+        ids = [
+            CaseId(self._spec.run_id, fault.round, fault.worker, fault.segment, ledger.participant(fault.worker))
+            for fault in faults(ledger).values()
+        ]
         return {case: self.client.case(case) for case in ids}
 
     def pay(self, ledger: Ledger, members: Mapping[Round, Iterable[Worker]]) -> Payouts:

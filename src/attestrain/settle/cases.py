@@ -11,17 +11,18 @@ from attestrain.rules.slots import OPEN, OUTCOMES, VOID, case_id
 
 @dataclass(frozen=True, slots=True)
 class CaseId:
-    """A case: the segment that it is about."""
+    """A case: the segment that it is about, and whom it accuses."""
 
     run: RunId
     round: Round
     worker: Worker
     segment: int
+    accused: Address
 
     @property
     def digest(self) -> Digest:
         """How the contracts call it."""
-        return case_id(self.run, self.round, self.worker, self.segment)
+        return case_id(self.run, self.round, self.worker, self.segment, self.accused)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from attestrain.record.keys import SigningKey
 from attestrain.record.names import Address, Round, RunId
 from attestrain.record.statements import Join
 from attestrain.rules.accumulator import word
-from attestrain.rules.slots import ROLE_NUMBERS, AccountWords, enrolment_entry
+from attestrain.rules.slots import ROLE_NUMBERS, AccountWords, enrolment_entry, enrolment_key
 from attestrain.settle.artefacts import load
 from attestrain.settle.cases import Ballot, CaseId, CaseState
 from attestrain.settle.contracts import PATIENCE, decode_event, decode_result, encode_call
@@ -209,7 +209,7 @@ class ChainClient:
     def enrolment(self, join: Join) -> EnrolmentFact | None:
         """What the chain says of the enrolment of a join's key; None if it is not enrolled so, or not yet for good."""
         role = ROLE_NUMBERS[join.role]
-        key = keccak256(join.run + word(role) + word(join.worker) + word(join.key_epoch))
+        key = enrolment_key(join.run, join.role, join.worker, join.key_epoch, join.participant)
         (entry,) = self._call("registry", "entries", key)
         topics = [join.run, address_bytes(join.participant).rjust(32, b"\x00")]
         for item in self._logs("registry", "Enrolled", topics):
@@ -324,6 +324,5 @@ class ChainClient:
         if missing := [join for join, fact in zip(known, enrolments, strict=True) if fact is None]:
             raise Unreachable(f"{missing[0].role} {missing[0].worker} is not enrolled on chain")
         found = tuple(fact for fact in enrolments if fact is not None)
-        accounts = {join.participant for join in known}
         number = self._finality.height()
-        return gather_facts(self._rpc, self._deployment, run, accounts, found, tuple(cases), number)
+        return gather_facts(self._rpc, self._deployment, run, known, found, tuple(cases), number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from attestrain.record.chain import AccountProof, CaseFact, ChainFacts, Enrolmen
 from attestrain.record.digest import Digest
 from attestrain.record.eip712 import keccak256
 from attestrain.record.names import Address, RunId
+from attestrain.record.statements import Join
 from attestrain.rules.rlp import encode, encode_integer
 from attestrain.rules.slots import account_slots, case_slot, enrolment_slot, run_slots
 from attestrain.rules.trie import EMPTY_TRIE
@@ -90,22 +91,33 @@ def gather_facts(
     rpc: Rpc,
     deployment: Deployment,
     run: RunId,
-    accounts: Iterable[Address],
+    joins: Sequence[Join],
     enrolments: tuple[EnrolmentFact, ...],
     cases: tuple[CaseFact, ...],
     number: int,
 ) -> tuple[ChainFacts, Block]:
     """Prove every slot that a verdict on ``run`` reads, in block ``number``.
 
+    Args:
+        rpc: the chain.
+        deployment: the contracts.
+        run: identifies the run.
+        joins: of everybody, cases' accused among them.
+        enrolments: what the chain says of each.
+        cases: those to prove.
+        number: the block's.
+
     Raises:
         Unreachable: as `read_block`, or a proof has another shape.
     """
     block, header = read_block(rpc, number)
+    accounts = {join.participant for join in joins}
+    workers = {join.worker: join.participant for join in joins if join.role == "worker"}
     wanted = {
         "ledger": run_slots(run),
         "vault": tuple(slot for account in accounts for slot in account_slots(account)),
-        "registry": tuple(enrolment_slot(run, item.role, item.worker, item.key_epoch) for item in enrolments),
-        "cases": tuple(case_slot(run, item.round, item.worker, item.segment) for item in cases),
+        "registry": tuple(enrolment_slot(run, j.role, j.worker, j.key_epoch, j.participant) for j in joins),
+        "cases": tuple(case_slot(run, c.round, c.worker, c.segment, workers[c.worker]) for c in cases),
         "settlement": run_slots(run)[:3],
     }
     proofs = {at: _prove(rpc, at, wanted[name], block.number) for name, at in deployment.contracts.items()}

@@ -88,7 +88,7 @@ class ChainState:
         Raises:
             Missing: the bundle says nothing about it.
         """
-        slot = enrolment_slot(join.run, join.role, join.worker, join.key_epoch)
+        slot = enrolment_slot(join.run, join.role, join.worker, join.key_epoch, join.participant)
         return self.slot("registry", slot), self._fact(join.role, join.worker, join.key_epoch)
 
     def _fact(self, role: str, worker: Worker, epoch: KeyEpoch) -> EnrolmentFact:
@@ -97,9 +97,9 @@ class ChainState:
                 return fact
         raise Missing(f"chain facts say nothing about {role} {worker} in key epoch {epoch}")
 
-    def case(self, run: RunId, round_: Round, worker: Worker, segment: int) -> CaseWord:
-        """A case."""
-        return CaseWord.read(self.slot("cases", case_slot(run, round_, worker, segment)))
+    def case(self, run: RunId, round_: Round, worker: Worker, segment: int, accused: Address) -> CaseWord:
+        """A case against an account."""
+        return CaseWord.read(self.slot("cases", case_slot(run, round_, worker, segment, accused)))
 
     def payout(self, run: RunId) -> PayoutWords:
         """The run in Settlement."""

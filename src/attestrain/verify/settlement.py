@@ -80,15 +80,11 @@ def _cases(ledger: Ledger, state: ChainState) -> dict[tuple[Round, Worker, int],
     named = {(fact.round, fact.worker, fact.segment) for fact in state.facts.cases}
     for place in sorted(named | {(fault.round, fault.worker, fault.segment) for fault in faults(ledger).values()}):
         round_, worker, segment = place
-        case: CaseWord = state.case(ledger.spec.run_id, round_, worker, segment)
-        if case.status not in OUTCOMES:
-            continue
-        held = ledger.joins.get(("worker", worker), [])
-        accused = any(item.statement.participant == case.accused for item in held)
-        require(
-            accused, f"the case about round {round_} worker {worker} accuses {case.accused}, who is not that worker"
-        )
-        found[place] = OUTCOMES[case.status]
+        require(("worker", worker) in ledger.joins, f"there is a case about worker {worker}, who never joined")
+        accused = ledger.participant(worker)
+        case: CaseWord = state.case(ledger.spec.run_id, round_, worker, segment, accused)
+        if case.status in OUTCOMES:
+            found[place] = OUTCOMES[case.status]
     return found
 
 
