@@ -1,7 +1,7 @@
 """Whether a quote is genuine: signed by a quoting enclave that a known root vouches for, in a good enough state.
 
-Signatures and the matching of TCB levels are dcap-qvl's work, which nothing else loads. Around it stand checks of our
-own, so that one mistake, there or here, lets nothing through.
+Matching platforms with TCB levels is dcap-qvl's work, which nothing else loads. Signatures, revocation and dates are
+checked twice, first by ourselves, so that one mistake, there or here, lets nothing through.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attestrain.appraise.collateral import check_collateral
 from attestrain.appraise.policy import INTEL_ROOT, EvidencePolicy
-from attestrain.appraise.quote import Quote
+from attestrain.appraise.quote import QE_REPORT_DATA, Quote
 from attestrain.appraise.refused import Refused, require
+from attestrain.appraise.signatures import check_signed, point_key, public_key
 from attestrain.record.digest import Digest
-from attestrain.record.evidence import Collateral, Evidence
+from attestrain.record.evidence import REPORT_DATA_SIZE, Collateral, Evidence
 
 SIMULATED, HARDWARE = "simulated", "hardware"
 PPID_SIZE = 16
@@ -73,7 +72,8 @@ def authenticate(quote: Quote, evidence: Evidence, policy: EvidencePolicy, at: i
         Refused: nobody known does, or something is expired, revoked, forged or not good enough.
     """
     assurance = _assurance(quote.root, policy)
-    check_collateral(quote, evidence.collateral, policy, at)
+    leaf = check_collateral(quote, evidence.collateral, policy, at)
+    _check_signatures(quote, leaf)
     claims = _claims(quote, evidence, policy, at)
     status, platform = claims["tcb"]["status"], bytes(claims["platform"]["pck"]["ppid"])
     require(status in policy.statuses, f"the platform's TCB is {status}, not {' or '.join(policy.statuses)}")
@@ -89,6 +89,17 @@ def _assurance(root: Digest, policy: EvidencePolicy) -> str:
     known = ", ".join(item.hex() for item in policy.roots) or "none"
     require(root in policy.roots, f"root {root.hex()} is neither Intel's nor a pinned development root ({known})")
     return SIMULATED
+
+
+def _check_signatures(quote: Quote, leaf: x509.Certificate) -> None:
+    """The platform's key vouches for the quoting enclave's report, that for the attestation key, that for the quote."""
+    check_signed(
+        public_key(leaf, "the platform"), quote.enclave_signature, quote.enclave, "the quoting enclave's report"
+    )
+    bound, expected = quote.enclave[QE_REPORT_DATA:], hashlib.sha256(quote.key + quote.authentication).digest()
+    same = bound == expected.ljust(REPORT_DATA_SIZE, b"\0")
+    require(same, f"the quoting enclave vouches for attestation key {bound.hex()}, not {expected.hex()}")
+    check_signed(point_key(quote.key, "the attestation key"), quote.signature, quote.signed, "the quote")
 
 
 def _claims(quote: Quote, evidence: Evidence, policy: EvidencePolicy, at: int) -> dict[str, Any]:
@@ -132,10 +143,5 @@ def _check_agreement(quote: Quote, claims: dict[str, Any]) -> None:
 
 def _key_id(certificate: bytes) -> bytes:
     """SHA-384 of a certificate's uncompressed public point, as dcap-qvl names keys."""
-    try:
-        key = x509.load_der_x509_certificate(certificate).public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise Refused(f"the root's key cannot be read: {error}") from error
-    if not isinstance(key, EllipticCurvePublicKey):
-        raise Refused("the root's key is not on an elliptic curve")
+    key = public_key(x509.load_der_x509_certificate(certificate), "the root")
     return hashlib.sha384(key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)).digest()

@@ -1,4 +1,4 @@
-"""Collateral held against the time of the evidence and the root of the quote, before and beside the library's checks.
+"""Collateral held against the root of the quote and the time of the evidence.
 
 Evidence is judged at the time of the block that took it, with the collateral of that day, which is archived with it. So
 a verdict of today and one in ten years agree.
@@ -6,7 +6,6 @@ a verdict of today and one in ten years agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,6 +14,7 @@ from cryptography import x509
 from attestrain.appraise.policy import DAY, EvidencePolicy
 from attestrain.appraise.quote import Quote
 from attestrain.appraise.refused import Refused, require
+from attestrain.appraise.signatures import check_signed, public_key, read_chain, read_revocations, shown
 from attestrain.errors import FormatError
 from attestrain.record.canonical import parse_any_form
 from attestrain.record.digest import sha256
@@ -22,8 +22,10 @@ from attestrain.record.evidence import MAX_STATEMENT, Collateral
 
 SKEW = DAY
 """Seconds by which collateral may be issued after the evidence's time: clocks of chains and makers differ."""
-LATEST = 253_402_300_799
-"""End of the year 9999, the last time that certificates can name (RFC 5280, section 4.1.2.5)."""
+LATEST = 253_402_300_799 - SKEW
+"""Last time that evidence may be of: certificates and messages know no year after 9999 (RFC 5280, section 4.1.2.5)."""
+ISSUED_BY_ROOT = 2
+"""Certificates of a collateral's chain: the signer and the root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,13 @@ class _Period:
     what: str
     issued: int
     expires: int
-    ages: bool = False
 
 
-def check_collateral(quote: Quote, collateral: Collateral, policy: EvidencePolicy, at: int) -> None:
-    """Check that the collateral is of the quote's root, of the time ``at``, and does not revoke the platform.
+def check_collateral(quote: Quote, collateral: Collateral, policy: EvidencePolicy, at: int) -> x509.Certificate:
+    """Check that the collateral is of the quote's root and of the time ``at``, and does not revoke the platform.
 
-    That it is genuine is for `appraise.authentic` to say.
+    Returns:
+        The platform's certificate, whose key vouches for its quoting enclave.
 
     Raises:
         Refused: it is not.
@@ -48,31 +50,44 @@ def check_collateral(quote: Quote, collateral: Collateral, policy: EvidencePolic
     for name, chain in collateral.chains.items():
         root = sha256(chain[-1])
         require(root == quote.root, f"{name} ends in root {root.hex()}, not the quote's {quote.root.hex()}")
-    root_list = _read_list(collateral.root_ca_crl, "the root's revocation list")
-    platform_list = _read_list(collateral.pck_crl, "the PCK revocation list")
-    for period in _periods(root_list, platform_list, collateral):
-        _check_period(period, policy, at)
-    leaf, intermediate = (_read_certificate(quote.chain[at]) for at in (0, 1))
-    _check_revoked(leaf, platform_list, "PCK certificate")
-    _check_revoked(intermediate, root_list, "intermediate certificate")
+        require(len(chain) == ISSUED_BY_ROOT, f"{name} has {len(chain)} certificates, not {ISSUED_BY_ROOT}")
+    leaf, *issuers = read_chain(quote.chain, at, "the quote's certificate chain")
+    _check_revocations(quote, collateral, (leaf, *issuers), at)
+    tcb = (collateral.tcb_info_issuer_chain, collateral.tcb_info, collateral.tcb_info_signature)
+    enclave = (collateral.qe_identity_issuer_chain, collateral.qe_identity, collateral.qe_identity_signature)
+    for what, (chain, text, signature) in (("the TCB info", tcb), ("the QE identity", enclave)):
+        signer, _ = read_chain(chain, at, f"the chain of {what}")
+        check_signed(public_key(signer, what), signature, text.encode(), what)
+        _check_age(_statement_period(text, what), policy, at)
+    return leaf
 
 
-def _check_period(period: _Period, policy: EvidencePolicy, at: int) -> None:
+def _check_revocations(quote: Quote, collateral: Collateral, chain: tuple[x509.Certificate, ...], at: int) -> None:
+    leaf, intermediate, root = chain
+    same = collateral.pck_crl_issuer_chain[0] == quote.chain[1]
+    require(same, "the PCK revocation list is not of the authority that certified the platform")
+    lists = [
+        (collateral.pck_crl, intermediate, leaf, "the PCK revocation list"),
+        (collateral.root_ca_crl, root, intermediate, "the root's revocation list"),
+    ]
+    for data, issuer, certificate, what in lists:
+        revoked = read_revocations(data, issuer, what)
+        _check_period(_list_period(revoked, what), at)
+        serial = certificate.serial_number
+        found = revoked.get_revoked_certificate_by_serial_number(serial)
+        require(found is None, f"{what} revokes the platform's certificate {serial:x}")
+
+
+def _check_period(period: _Period, at: int) -> None:
     issued, expires = period.issued, period.expires
-    require(issued <= at + SKEW, f"{period.what} was issued at {_shown(issued)}, after the evidence of {_shown(at)}")
-    require(at < expires, f"{period.what} expired at {_shown(expires)}, before the evidence of {_shown(at)}")
-    if period.ages:
-        age = f"{(at - issued) // DAY} days old, older than {policy.most_age // DAY}"
-        require(at - issued <= policy.most_age, f"{period.what} of {_shown(issued)} is {age}")
+    require(issued <= at + SKEW, f"{period.what} was issued at {shown(issued)}, after the evidence of {shown(at)}")
+    require(at < expires, f"{period.what} expired at {shown(expires)}, before the evidence of {shown(at)}")
 
 
-def _periods(
-    root_list: x509.CertificateRevocationList, platform_list: x509.CertificateRevocationList, collateral: Collateral
-) -> Iterator[_Period]:
-    yield _list_period(root_list, "the root's revocation list")
-    yield _list_period(platform_list, "the PCK revocation list")
-    yield _statement_period(collateral.tcb_info, "the TCB info")
-    yield _statement_period(collateral.qe_identity, "the QE identity")
+def _check_age(period: _Period, policy: EvidencePolicy, at: int) -> None:
+    _check_period(period, at)
+    age = f"{(at - period.issued) // DAY} days old, not at most {policy.most_age // DAY}"
+    require(at - period.issued <= policy.most_age, f"{period.what} of {shown(period.issued)} is {age}")
 
 
 def _list_period(revoked: x509.CertificateRevocationList, what: str) -> _Period:
@@ -88,31 +103,8 @@ def _statement_period(text: str, what: str) -> _Period:
         issued, expires = (_seconds(document[key]) for key in ("issueDate", "nextUpdate"))
     except (FormatError, KeyError, TypeError, ValueError) as error:
         raise Refused(f"{what} cannot be read: {error}") from error
-    return _Period(what, issued, expires, ages=True)
+    return _Period(what, issued, expires)
 
 
 def _seconds(text: str) -> int:
     return int(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
-
-
-def _shown(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _read_list(data: bytes, what: str) -> x509.CertificateRevocationList:
-    try:
-        return x509.load_der_x509_crl(data)
-    except ValueError as error:
-        raise Refused(f"{what} cannot be read: {error}") from error
-
-
-def _read_certificate(data: bytes) -> x509.Certificate:
-    return x509.load_der_x509_certificate(data)
-
-
-def _check_revoked(certificate: x509.Certificate, revoked: x509.CertificateRevocationList, what: str) -> None:
-    serial = certificate.serial_number
-    require(
-        revoked.get_revoked_certificate_by_serial_number(serial) is None,
-        f"the platform's {what} {serial:x} is revoked",
-    )

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestrain.appraise.refused import Refused, require
+from attestrain.appraise.signatures import UNREADABLE
 from attestrain.record.digest import Digest, sha256
 from attestrain.record.evidence import MAX_CHAIN, MAX_QUOTE
 
@@ -28,7 +28,11 @@ REPORT_SIZE = 584
 """A TD report 1.0."""
 SIGNED_SIZE = HEADER_SIZE + REPORT_SIZE
 """What the attestation key signs. Everything behind it has spellings that verify just as well."""
+POINT_SIZE = 64
+"""Bytes of a P-256 signature, and of a public point."""
 QE_REPORT_SIZE = 384
+QE_REPORT_DATA = 320
+"""Where the report data of a quoting enclave's report begin."""
 CERTIFIED_BY_QE, CERTIFIED_BY_CHAIN = 6, 5
 """Types of certification data: a quoting enclave's report; a PCK certificate chain in PEM."""
 
@@ -57,16 +61,26 @@ CONFIGURATION = ("mrconfigid", "mrowner", "mrownerconfig")
 REGISTERS = (*IMAGE, *CONFIGURATION)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Quote:
     """A quote.
 
     Attributes:
         signed: header and TD report, the only part without a second spelling.
+        signature: of the attestation key over it.
+        key: the attestation key's public point.
+        enclave: report of the quoting enclave, which made that key.
+        enclave_signature: of the platform's certified key over it.
+        authentication: what the enclave's report covers besides the key.
         chain: the PCK certificate chain (DER), leaf first, root last.
     """
 
     signed: bytes
+    signature: bytes
+    key: bytes
+    enclave: bytes
+    enclave_signature: bytes
+    authentication: bytes
     chain: tuple[bytes, ...]
 
     @classmethod
@@ -81,10 +95,15 @@ class Quote:
         signed = reader.take(SIGNED_SIZE, "header and TD report")
         _check_header(signed)
         rest = _Reader(reader.sized("signature data"))
-        rest.take(128, "signature and attestation key")
-        return cls(signed, _read_chain(rest))
+        signature, key = (rest.take(POINT_SIZE, "signature and attestation key") for _ in range(2))
+        inner = _Reader(_certification(rest, CERTIFIED_BY_QE))
+        enclave = inner.take(QE_REPORT_SIZE, "quoting enclave's report")
+        enclave_signature = inner.take(POINT_SIZE, "quoting enclave's signature")
+        authentication = inner.take(inner.number("H", "authentication data"), "authentication data")
+        chain = _read_chain(_certification(inner, CERTIFIED_BY_CHAIN))
+        return cls(signed, signature, key, enclave, enclave_signature, authentication, chain)
 
-    @cached_property
+    @property
     def root(self) -> Digest:
         """SHA-256 of the root certificate that the quote brings along."""
         return sha256(self.chain[-1])
@@ -132,14 +151,10 @@ def _check_header(signed: bytes) -> None:
     require(vendor == QE_VENDOR, f"the quote names quoting enclave vendor {vendor.hex()}, not {QE_VENDOR.hex()}")
 
 
-def _read_chain(reader: _Reader) -> tuple[bytes, ...]:
-    inner = _Reader(_certification(reader, CERTIFIED_BY_QE))
-    inner.take(QE_REPORT_SIZE + 64, "quoting enclave's report")
-    inner.take(inner.number("H", "authentication data"), "authentication data")
-    pem = _certification(inner, CERTIFIED_BY_CHAIN)
+def _read_chain(pem: bytes) -> tuple[bytes, ...]:
     try:
         chain = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise Refused(f"the quote's certificate chain is not PEM: {error}") from error
     require(len(chain) == MAX_CHAIN, f"the quote's certificate chain has {len(chain)} certificates, not {MAX_CHAIN}")
     return tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)

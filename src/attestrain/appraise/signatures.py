@@ -1,0 +1,118 @@
+"""Certificates, revocation lists and signatures, checked by ourselves with `cryptography`.
+
+All of it is checked again by dcap-qvl, but before that: its certificate library ends the whole process where names of a
+chain do not fit together, so bytes that nobody signed must not reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from attestrain.appraise.refused import Refused, require
+
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+"""What `cryptography` raises at certificates and lists that are none."""
+
+
+def shown(seconds: int) -> str:
+    """A time, in seconds since 1970, for messages."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_chain(chain: Sequence[bytes], at: int, what: str) -> list[x509.Certificate]:
+    """Read a chain in which each certificate is issued by the next, the last by itself, all valid at ``at``.
+
+    Raises:
+        Refused: it is no such chain, or its keys are not on P-256.
+    """
+    try:
+        certificates = [x509.load_der_x509_certificate(item) for item in chain]
+    except UNREADABLE as error:
+        raise Refused(f"{what} cannot be read: {error}") from error
+    for certificate, issuer in zip(certificates, [*certificates[1:], certificates[-1]], strict=True):
+        public_key(certificate, what)
+        _check_issued(certificate, issuer, what)
+        _check_valid(certificate, at, what)
+    return certificates
+
+
+def public_key(certificate: x509.Certificate, what: str) -> EllipticCurvePublicKey:
+    """The certificate's key.
+
+    Raises:
+        Refused: it is not on P-256.
+    """
+    try:
+        key = certificate.public_key()
+    except UNREADABLE as error:
+        raise Refused(f"a key of {what} cannot be read: {error}") from error
+    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        raise Refused(f"a key of {what} is not on P-256")
+    return key
+
+
+def _check_issued(certificate: x509.Certificate, issuer: x509.Certificate, what: str) -> None:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+        same = certificate.issuer.public_bytes() == issuer.subject.public_bytes()
+    except (*UNREADABLE, InvalidSignature) as error:
+        raise Refused(f"{what} holds a certificate that the next one has not signed: {error}") from error
+    require(same, f"{what} holds a certificate that names another issuer than the next one")
+
+
+def _check_valid(certificate: x509.Certificate, at: int, what: str) -> None:
+    try:
+        begin = int(certificate.not_valid_before_utc.timestamp())
+        end = int(certificate.not_valid_after_utc.timestamp())
+    except UNREADABLE as error:
+        raise Refused(f"{what} has dates that cannot be read: {error}") from error
+    period = f"{shown(begin)} to {shown(end)}"
+    require(begin <= at <= end, f"{what} holds a certificate valid from {period}, not at {shown(at)}")
+
+
+def read_revocations(data: bytes, issuer: x509.Certificate, what: str) -> x509.CertificateRevocationList:
+    """Read a revocation list that ``issuer`` signed.
+
+    Raises:
+        Refused: it cannot be read, or somebody else signed it.
+    """
+    try:
+        revoked = x509.load_der_x509_crl(data)
+        same = revoked.issuer.public_bytes() == issuer.subject.public_bytes()
+        signed = revoked.is_signature_valid(public_key(issuer, what))
+    except (*UNREADABLE, InvalidSignature) as error:
+        raise Refused(f"{what} cannot be read: {error}") from error
+    require(same and signed, f"{what} is not signed by its issuer")
+    return revoked
+
+
+def check_signed(key: EllipticCurvePublicKey, signature: bytes, message: bytes, what: str) -> None:
+    """Check an ECDSA signature with SHA-256, given as r and s of 32 bytes each, big-endian.
+
+    Raises:
+        Refused: it does not hold.
+    """
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    try:
+        key.verify(encode_dss_signature(r, s), message, ECDSA(SHA256()))
+    except InvalidSignature as error:
+        raise Refused(f"the signature of {what} does not hold") from error
+
+
+def point_key(point: bytes, what: str) -> EllipticCurvePublicKey:
+    """The P-256 key with these coordinates, 32 bytes each.
+
+    Raises:
+        Refused: there is none.
+    """
+    try:
+        return EllipticCurvePublicKey.from_encoded_point(SECP256R1(), b"\x04" + point)
+    except ValueError as error:
+        raise Refused(f"{what} is not on P-256") from error
