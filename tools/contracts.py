@@ -149,7 +149,8 @@ def _artefact(name: str, contract: dict[str, Any]) -> bytes:
         raise SystemExit(f"error: {name} has {len(runtime)} bytes, more than {MAX_CODE}")
     if contract["evm"]["deployedBytecode"]["immutableReferences"]:
         raise SystemExit(f"error: {name} has immutables, so its deployments would have other code than its artefact")
-    layout = [{key: item[key] for key in ("label", "slot", "offset")} for item in contract["storageLayout"]["storage"]]
+    layout = contract["storageLayout"]
+    storage = [{key: item[key] for key in ("label", "slot", "offset")} for item in layout["storage"]]
     return _json(
         {
             "name": name,
@@ -157,9 +158,28 @@ def _artefact(name: str, contract: dict[str, Any]) -> bytes:
             "bytecode": "0x" + contract["evm"]["bytecode"]["object"],
             "runtime": "0x" + runtime.hex(),
             "code_hash": keccak.new(data=runtime, digest_bits=256).hexdigest(),
-            "storage": layout,
+            "storage": storage,
+            "members": _members(layout),
         }
     )
+
+
+def _members(layout: dict[str, Any]) -> dict[str, Any]:
+    """How the values of mappings to structs are packed: word, byte and type of every member, by mapping."""
+    found = {}
+    for item in layout["storage"]:
+        value = layout["types"].get(layout["types"][item["type"]].get("value"), {})
+        if "members" in value:
+            found[item["label"]] = [
+                {
+                    "label": member["label"],
+                    "slot": int(member["slot"]),
+                    "offset": member["offset"],
+                    "type": layout["types"][member["type"]]["label"],
+                }
+                for member in value["members"]
+            ]
+    return found
 
 
 def _json(value: object) -> bytes:
