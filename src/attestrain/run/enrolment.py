@@ -21,6 +21,7 @@ from attestrain.record.names import KeyEpoch, Round, Size, Text, Worker
 from attestrain.record.spec import RunSpec
 from attestrain.record.statements import Beacon, Join, Signed, sign
 from attestrain.settle.client import ChainClient
+from attestrain.settle.rpc import Reverted
 from attestrain.store.atomic import write_atomic
 
 JOIN = "join.json"
@@ -103,9 +104,8 @@ class Enrolment:
             UsageError: the account cannot stake.
         """
         known = self._known()
-        if known is not None and self._enrolled(known[0]):
+        if known is not None and (self._enrolled(known[0]) or self._enrol_again(*known)):
             return known
-        # What was made but never enrolled may rest on a block that is too old by now.
         made = self._make(place)
         self._remember(*made)
         self._enrol(*made)
@@ -165,6 +165,14 @@ class Enrolment:
         if missing > 0:
             self._client.deposit(missing)
         self._client.enrol(join, block)
+
+    def _enrol_again(self, signed: Signed, evidence: bytes | None) -> bool:
+        """Enrol what was made before a crash; False if the chain does not take it any more: its block is too old."""
+        try:
+            self._enrol(signed, evidence)
+        except Reverted:
+            return False
+        return True
 
     def _known(self) -> tuple[Signed, bytes | None] | None:
         path, evidence = self._folder / JOIN, self._folder / EVIDENCE

@@ -203,7 +203,8 @@ class ChainClient:
     def enrol(self, join: Join, block_number: int) -> None:
         """Enrol the session key of a join of this account's, which rests on a recent block."""
         place = (join.run, ROLE_NUMBERS[join.role], join.worker, join.key_epoch)
-        label = f"enrol-{join.run.hex()[:16]}-{join.role}-{join.worker}-{join.key_epoch}-{block_number}"
+        said = f"{join.role}-{join.worker}-{join.key_epoch}-{join.session[2:10]}-{join.evidence.hex()[:16]}"
+        label = f"enrol-{join.run.hex()[:16]}-{said}-{block_number}"
         self._send(label, "registry", "enrol", *place, join.session, join.until, join.evidence, block_number)
 
     def enrolment(self, join: Join) -> EnrolmentFact | None:
