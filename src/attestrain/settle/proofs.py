@@ -68,7 +68,10 @@ def read_block(rpc: Rpc, which: int | str) -> tuple[Block, bytes]:
     digest = Digest(as_bytes(data.get("hash"), 32))
     if keccak256(header) != digest:
         raise Unreachable(f"block {which} does not hash to its name: its header has fields unknown here")
-    return Block(as_int(data.get("number")), digest, as_int(data.get("timestamp"))), header
+    number = as_int(data.get("number"))
+    if isinstance(which, int) and number != which:
+        raise Unreachable(f"chain answers with block {number} where block {which} belongs")
+    return Block(number, digest, as_int(data.get("timestamp"))), header
 
 
 def _header(data: dict[str, Any]) -> bytes:
