@@ -120,7 +120,7 @@ def appraise(evidence: Evidence, binding: Binding, measured: Measured, policy: E
     """
     quote = Quote.from_bytes(evidence.quote)
     check_guest(quote)
-    origin = authenticate(quote, evidence, policy, at)
+    origin = authenticate(quote, evidence.collateral, policy, at)
     check_bound(quote, evidence, binding)
     notes = [*check_measured(quote, evidence, measured), *check_registers(quote, policy)]
     notes += [f"advisory {name} concerns the platform" for name in origin.advisories]

@@ -6,7 +6,6 @@ checked twice, first by ourselves, so that one mistake, there or here, lets noth
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attestrain.appraise.collateral import check_collateral
 from attestrain.appraise.policy import INTEL_ROOT, EvidencePolicy
-from attestrain.appraise.quote import QE_REPORT_DATA, Quote
+from attestrain.appraise.quote import QE_REPORT_DATA, Quote, pem
 from attestrain.appraise.refused import Refused, require
 from attestrain.appraise.signatures import check_signed, point_key, public_key
 from attestrain.record.digest import Digest
-from attestrain.record.evidence import REPORT_DATA_SIZE, Collateral, Evidence
+from attestrain.record.evidence import REPORT_DATA_SIZE, Collateral
 
 SIMULATED, HARDWARE = "simulated", "hardware"
 PPID_SIZE = 16
@@ -59,12 +58,12 @@ class Origin:
     advisories: tuple[str, ...]
 
 
-def authenticate(quote: Quote, evidence: Evidence, policy: EvidencePolicy, at: int) -> Origin:
+def authenticate(quote: Quote, collateral: Collateral, policy: EvidencePolicy, at: int) -> Origin:
     """Judge who vouches for ``quote``.
 
     Args:
         quote: the evidence's quote, as read.
-        evidence: holds the quote's bytes and their collateral.
+        collateral: what judges it.
         policy: known development roots, acceptable states, ages.
         at: when the evidence was given, in seconds since 1970.
 
@@ -72,9 +71,9 @@ def authenticate(quote: Quote, evidence: Evidence, policy: EvidencePolicy, at: i
         Refused: nobody known does, or something is expired, revoked, forged or not good enough.
     """
     assurance = _assurance(quote.root, policy)
-    leaf = check_collateral(quote, evidence.collateral, policy, at)
+    leaf = check_collateral(quote, collateral, policy, at)
     _check_signatures(quote, leaf)
-    claims = _claims(quote, evidence, policy, at)
+    claims = _claims(quote, collateral, policy, at)
     status, platform = claims["tcb"]["status"], bytes(claims["platform"]["pck"]["ppid"])
     require(status in policy.statuses, f"the platform's TCB is {status}, not {' or '.join(policy.statuses)}")
     require(len(platform) == PPID_SIZE, f"the platform's PPID has {len(platform)} bytes, not {PPID_SIZE}")
@@ -85,6 +84,7 @@ def authenticate(quote: Quote, evidence: Evidence, policy: EvidencePolicy, at: i
 def _assurance(root: Digest, policy: EvidencePolicy) -> str:
     """What a root stands for. Nothing else decides it, so that a simulated quote cannot pass for another."""
     if root == INTEL_ROOT:
+        require(policy.hardware, "the quote is under Intel's root, and the policy takes development roots alone")
         return HARDWARE
     known = ", ".join(item.hex() for item in policy.roots) or "none"
     require(root in policy.roots, f"root {root.hex()} is neither Intel's nor a pinned development root ({known})")
@@ -102,7 +102,7 @@ def _check_signatures(quote: Quote, leaf: x509.Certificate) -> None:
     check_signed(point_key(quote.key, "the attestation key"), quote.signature, quote.signed, "the quote")
 
 
-def _claims(quote: Quote, evidence: Evidence, policy: EvidencePolicy, at: int) -> dict[str, Any]:
+def _claims(quote: Quote, given: Collateral, policy: EvidencePolicy, at: int) -> dict[str, Any]:
     """What dcap-qvl finds. Its `verify` accepts platforms out of date, so the strict policy is laid down here."""
     import dcap_qvl
 
@@ -111,9 +111,9 @@ def _claims(quote: Quote, evidence: Evidence, policy: EvidencePolicy, at: int) -
     for status in policy.statuses:
         rules = rules.allow_status(status)
     try:
-        collateral = dcap_qvl.QuoteCollateralV3(**_spelled(evidence.collateral))
+        collateral = dcap_qvl.QuoteCollateralV3(**_spelled(given))
         verifier = dcap_qvl.QuoteVerifier(quote.chain[-1])
-        found = verifier.verify_with_policy(evidence.quote, collateral, at, rules)
+        found = verifier.verify_with_policy(quote.to_bytes(), collateral, at, rules)
     except ValueError as error:
         text = " ".join(str(error).split())[:MAX_ERROR]
         raise Refused(f"quote and collateral do not hold: {text}") from error
@@ -122,14 +122,8 @@ def _claims(quote: Quote, evidence: Evidence, policy: EvidencePolicy, at: int) -
 
 
 def _spelled(collateral: Collateral) -> dict[str, Any]:
-    chains = {name: "".join(map(_pem, chain)) for name, chain in collateral.chains.items()}
+    chains = {name: "".join(map(pem, chain)) for name, chain in collateral.chains.items()}
     return {name: getattr(collateral, name) for name in Collateral.__dataclass_fields__} | chains
-
-
-def _pem(certificate: bytes) -> str:
-    text = base64.b64encode(certificate).decode()
-    lines = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
-    return f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"
 
 
 def _check_agreement(quote: Quote, claims: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ class EvidencePolicy:
     Attributes:
         roots: SHA-256 of development roots that may stand in for hardware. What hangs from them reads ``simulated``,
             whatever else it says; Intel's root needs no pin and always reads ``hardware``.
+        hardware: whether evidence under Intel's root is taken.
         statuses: states of the platform's trusted computing base that are good enough, as Intel names them.
         most_age: oldest TCB info and QE identity at the time of the evidence, in seconds.
         registers: values that a register may have, by the names of `appraise.quote.REGISTERS`. What is not named here
@@ -28,6 +29,7 @@ class EvidencePolicy:
     """
 
     roots: tuple[Digest, ...] = ()
+    hardware: bool = True
     statuses: tuple[str, ...] = ("UpToDate",)
     most_age: int = MOST_AGE
     registers: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)

@@ -6,6 +6,7 @@ Specification" for the report's fields. Reading proves nothing yet; `appraise.au
 
 from __future__ import annotations
 
+import base64
 import struct
 from dataclasses import dataclass
 
@@ -103,6 +104,13 @@ class Quote:
         chain = _read_chain(_certification(inner, CERTIFIED_BY_CHAIN))
         return cls(signed, signature, key, enclave, enclave_signature, authentication, chain)
 
+    def to_bytes(self) -> bytes:
+        """The quote in one fixed spelling: what we did not read is not in it, so no other parser finds it either."""
+        chain = struct.pack("<H", CERTIFIED_BY_CHAIN) + sized("".join(map(pem, self.chain)).encode())
+        authentication = struct.pack("<H", len(self.authentication)) + self.authentication
+        enclave = sized(self.enclave + self.enclave_signature + authentication + chain)
+        return self.signed + sized(self.signature + self.key + struct.pack("<H", CERTIFIED_BY_QE) + enclave)
+
     @property
     def root(self) -> Digest:
         """SHA-256 of the root certificate that the quote brings along."""
@@ -117,6 +125,18 @@ class Quote:
         """A field of the TD report, by the names of `FIELDS`."""
         offset, size = FIELDS[name]
         return self.signed[HEADER_SIZE + offset : HEADER_SIZE + offset + size]
+
+
+def sized(data: bytes) -> bytes:
+    """``data`` with its length as u32 in front."""
+    return struct.pack("<I", len(data)) + data
+
+
+def pem(certificate: bytes) -> str:
+    """A certificate (DER) in PEM, as RFC 7468 spells it strictly."""
+    text = base64.b64encode(certificate).decode()
+    lines = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
+    return f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"
 
 
 class _Reader:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding
 
+from attestrain.appraise.quote import pem
 from attestrain.attester.p256 import read_secret, secret_hex
 from attestrain.errors import FormatError
 from attestrain.record.canonical import canonical, parse
@@ -51,8 +50,7 @@ class Platform:
     @property
     def pem(self) -> bytes:
         """The chain as quotes bring it along."""
-        certificates = map(x509.load_der_x509_certificate, self.chain)
-        return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
+        return "".join(map(pem, self.chain)).encode()
 
     def to_bytes(self) -> bytes:
         """Canonical document, the secret included."""

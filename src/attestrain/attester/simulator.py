@@ -22,6 +22,7 @@ from attestrain.appraise.quote import (
     REPORT_SIZE,
     TEE_TDX,
     VERSION,
+    sized,
 )
 from attestrain.attester.p256 import new_key, public_bytes, sign_raw
 from attestrain.attester.platform import (
@@ -99,7 +100,7 @@ class SimulatedMachine:
         header = struct.pack("<HHIHH", VERSION, KEY_TYPE, TEE_TDX, 0, 0) + QE_VENDOR
         signed = header.ljust(HEADER_SIZE, b"\0") + self._report(report_data)
         signature = sign_raw(self._key, signed) + public_bytes(self._key) + self._certification
-        return signed + _sized(signature)
+        return signed + sized(signature)
 
     def _report(self, report_data: bytes) -> bytes:
         """A TD report 1.0."""
@@ -125,8 +126,8 @@ class SimulatedMachine:
         report = _enclave_report(bound)
         inner = report + sign_raw(self._platform.key, report)
         inner += struct.pack("<H", AUTHENTICATION_SIZE) + authentication
-        inner += struct.pack("<H", CERTIFIED_BY_CHAIN) + _sized(self._platform.pem)
-        return struct.pack("<H", CERTIFIED_BY_QE) + _sized(inner)
+        inner += struct.pack("<H", CERTIFIED_BY_CHAIN) + sized(self._platform.pem)
+        return struct.pack("<H", CERTIFIED_BY_QE) + sized(inner)
 
 
 def _enclave_report(bound: bytes) -> bytes:
@@ -139,7 +140,3 @@ def _enclave_report(bound: bytes) -> bytes:
     report[256:260] = struct.pack("<HH", QE_PRODUCT, QE_SVN)
     report[320:352] = bound
     return bytes(report)
-
-
-def _sized(data: bytes) -> bytes:
-    return struct.pack("<I", len(data)) + data
