@@ -146,7 +146,7 @@ def _add_writing_routes(app: FastAPI, desk: Desk) -> None:
         """Report progress. Nothing rests on it."""
         caller = desk.let_in(request, (*PARTICIPANTS, "solo"))
         kind, data = read_report(caller.member, await body(request, caller, MAX_EVENT, sha256))
-        await desk.mailbox.ask(lambda: desk.clerk.tell(kind, data))
+        desk.mailbox.leave(lambda: desk.clerk.tell(kind, data))
 
     @app.post(
         "/v1/slots", tags=["network"], status_code=204, dependencies=Signed, openapi_extra=_body("application/json")

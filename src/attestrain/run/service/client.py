@@ -40,7 +40,7 @@ MAX_PAUSE_ASKED = 60.0
 MAX_SMALL = 1 << 16
 """Longest answer to a request that asks for no data."""
 CONNECTIONS = 2
-ASK_FROM = 1 << 18
+ASK_FROM = 1 << 22
 """Blobs from this size on are asked about before they are sent: a smaller one costs less to send."""
 MAX_KNOWN = 100_000
 """Blobs remembered to be in the store."""

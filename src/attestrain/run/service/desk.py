@@ -17,10 +17,10 @@ from attestrain.errors import FormatError
 from attestrain.record.digest import Digest
 from attestrain.record.names import Index
 from attestrain.record.spec import RunSpec
-from attestrain.record.statements import Aggregated, RoundOpen, RunClose, Statement
+from attestrain.record.statements import Aggregated, Finding, Receipt, RoundOpen, RunClose, Statement
 from attestrain.run.service.auth import Caller, Denied, Doorman
 from attestrain.run.service.clerk import Clerk
-from attestrain.run.service.feed import Entries, Feed, Tail
+from attestrain.run.service.feed import GATHER, UNHURRIED, Entries, Feed, Tail
 from attestrain.run.service.limits import BODY_SECONDS, largest_blob, round_allowance
 from attestrain.run.service.mailbox import Mailbox
 from attestrain.run.service.metrics import Metrics
@@ -111,8 +111,12 @@ class Desk:
         self.spec_bytes = self.spec.to_bytes()
         self.disk = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="disk")
         self._jobs: set[Future[Any]] = set()
-        sequencer.observers += [self.progress, lambda index, statement: self.entries.wake()]
+        sequencer.observers += [self.progress, self._wake]
         self._report(polls)
+
+    def _wake(self, index: Index, statement: Statement) -> None:
+        """Tell readers of an entry. Only the conductor acts on receipts and findings, and it has them already."""
+        self.entries.wake(UNHURRIED if isinstance(statement, Receipt | Finding) else GATHER)
 
     def _report(self, polls: Counter[str]) -> None:
         gauge, log = self.metrics.gauge, self.clerk.sequencer.log

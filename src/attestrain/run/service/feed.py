@@ -15,6 +15,8 @@ from attestrain.run.service.limits import MAX_ANSWER, MAX_POLLS, MAX_POLLS_PER_P
 
 GATHER = 0.005
 """Seconds between something new and the answers: entries come in bursts, and one answer holds them all."""
+UNHURRIED = 0.25
+"""The same for news that nobody acts on at once."""
 
 
 class Source(Protocol):
@@ -91,27 +93,30 @@ class Feed:
         self._look = look
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
-        self._due = False
+        self._due: asyncio.TimerHandle | None = None
         self._closed = False
 
     def open(self) -> None:
         """Begin, in the running loop."""
         self._loop = asyncio.get_running_loop()
 
-    def wake(self) -> None:
-        """There is something new; from any thread."""
+    def wake(self, delay: float = GATHER) -> None:
+        """There is something new, which readers get within ``delay`` seconds; from any thread."""
         if self._loop is not None:
             # The service may have ended.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._gather)
+                self._loop.call_soon_threadsafe(self._gather, delay)
 
-    def _gather(self) -> None:
-        if not self._due and self._loop is not None:
-            self._due = True
-            self._loop.call_later(GATHER, self._tell)
+    def _gather(self, delay: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._due is not None:
+            if self._due.when() <= loop.time() + delay:
+                return
+            self._due.cancel()
+        self._due = loop.call_later(delay, self._tell)
 
     def _tell(self) -> None:
-        self._due = False
+        self._due = None
         news, self._news = self._news, asyncio.Event()
         news.set()
 

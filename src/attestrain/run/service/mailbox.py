@@ -26,7 +26,7 @@ class Busy(AttestrainError):
 @dataclass(slots=True)
 class _Letter:
     work: Callable[[], Any]
-    answer: asyncio.Future[Any]
+    answer: asyncio.Future[Any] | None
 
 
 class Mailbox:
@@ -61,6 +61,16 @@ class Mailbox:
             os.write(self._writing, b"\0")
         return await answer
 
+    def leave(self, work: Callable[[], None]) -> None:
+        """Have ``work`` done when the conductor next looks, and tell nobody; from the service's loop.
+
+        Raises:
+            Busy: too much is waiting.
+        """
+        if len(self._letters) >= MAX_LETTERS:
+            raise Busy("the sequencer is busy")
+        self._letters.append(_Letter(work, None))
+
     def serve(self) -> None:
         """Do all that waits; from the conductor's thread.
 
@@ -88,14 +98,18 @@ class Mailbox:
 
 
 def _answer(letter: _Letter, outcome: Any) -> None:
+    answer = letter.answer
+    if answer is None:
+        return
+
     def tell() -> None:
-        if letter.answer.done():
+        if answer.done():
             return
         if isinstance(outcome, AttestrainError):
-            letter.answer.set_exception(outcome)
+            answer.set_exception(outcome)
         else:
-            letter.answer.set_result(outcome)
+            answer.set_result(outcome)
 
     # Whoever asked may be gone with its loop.
     with contextlib.suppress(RuntimeError):
-        letter.answer.get_loop().call_soon_threadsafe(tell)
+        answer.get_loop().call_soon_threadsafe(tell)

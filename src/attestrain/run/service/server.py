@@ -20,6 +20,7 @@ from attestrain.run.service.app import build_app
 from attestrain.run.service.desk import Desk
 from attestrain.run.service.limits import MAX_CONNECTIONS, MAX_HEADERS
 from attestrain.run.service.mailbox import Mailbox
+from attestrain.run.service.transport import Protocol
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 512
@@ -99,7 +100,7 @@ class Service:
             access_log=False,
             lifespan="off",
             loop="asyncio",
-            http="h11",
+            http=Protocol,
             ws="none",
             server_header=False,
             proxy_headers=False,
