@@ -12,7 +12,7 @@ import attestrain
 
 PACKAGE = Path(attestrain.__file__).parent
 PURE = ("errors", "record", "rules", "update", "appraise", "verify")
-ALLOWED = {"attestrain", "numpy", "coincurve", "Crypto", "cryptography"}
+ALLOWED = {"attestrain", "numpy", "coincurve", "Crypto", "cryptography", "dcap_qvl"}
 ABSENT = ("torch", "web3", "fastapi", "httpx", "rich", "typer", "pydantic", "pyarrow", "tokenizers", "safetensors")
 
 IMPORT_ALL = """
@@ -57,3 +57,9 @@ def test_pure_packages_name_only_allowed_libraries() -> None:
         (file.name, name) for file in pure_files() for name in imported(file) - ALLOWED - set(sys.stdlib_module_names)
     }
     assert foreign == set()
+
+
+def test_the_quote_library_is_loaded_by_the_first_quote_and_not_before() -> None:
+    code = "import sys, attestrain.verify.verifier, attestrain.appraise.appraisal; print('dcap_qvl' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
