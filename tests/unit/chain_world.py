@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from attestrain.errors import Unreachable, UsageError
+from attestrain.record.bundle import CHAIN, MANIFEST, Bundle, MemoryFiles, make_manifest
+from attestrain.record.chain import CaseFact, ChainFacts
 from attestrain.record.digest import ZERO_DIGEST, Digest, sha256
 from attestrain.record.keys import SigningKey
 from attestrain.record.names import KeyEpoch, Round, RunId, Text, Worker
@@ -28,6 +30,8 @@ from attestrain.settle.finality import SEALED, finality
 from attestrain.settle.rpc import Rpc
 from attestrain.settle.sender import Sender
 from attestrain.settle.transactions import Call
+from attestrain.verify.chain import ChainState, read_chain
+from attestrain.verify.policy import ChainPin
 
 COIN = 10**18
 STAKE = 10 * COIN
@@ -139,6 +143,17 @@ def join(run: RunId, role: str, slot: int, player: Player, epoch: int = 0, sessi
 def player_session(player: Player, run: RunId, slot: int, epoch: int) -> SigningKey:
     """A session key that is the same whenever it is asked for."""
     return SigningKey(sha256(player.key.to_bytes() + run + bytes([slot, epoch])))
+
+
+def proved(client: ChainClient, run: RunId, joins: Sequence[Join] = (), cases: Sequence[CaseFact] = ()) -> ChainState:
+    """What a verdict would see of a run, from proofs in the pinned block and nothing else."""
+    facts, block = client.proof(run, joins, cases)
+    files = MemoryFiles({CHAIN: facts.to_bytes()})
+    files[MANIFEST] = make_manifest(run, files).to_bytes()
+    pin = ChainPin(facts.chain_id, block.number, block.hash, facts.contracts, local=True)
+    state, _ = read_chain(Bundle(files), pin)
+    assert ChainFacts.from_bytes(facts.to_bytes()) == facts
+    return state
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from attestrain.record.eip712 import keccak256
+from attestrain.rules.slots import WIRING
 from attestrain.settle.artefacts import error_names, load
 from attestrain.verify.chain import SOURCES, code_hashes
 
@@ -93,6 +94,14 @@ def struct(name: str, mapping: str) -> dict[str, tuple[int, int, str]]:
 def test_the_mapping_that_proofs_read_is_declared_first(name: str, mapping: str):
     first = artefact(name)["storage"][0]
     assert (first["label"], first["slot"], first["offset"]) == (mapping, "0", 0)
+
+
+def test_contracts_keep_where_the_others_are_where_proofs_look():
+    for name, others in WIRING.items():
+        held = {item["label"]: item for item in artefact(SOURCES[name])["storage"]}
+        assert {other: (held[other]["slot"], held[other]["offset"]) for other in others} == {
+            other: (str(place), 0) for other, place in others.items()
+        }
 
 
 def test_words_are_packed_as_the_slots_of_the_rules_are_read():

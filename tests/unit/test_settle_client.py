@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from attestrain.errors import Unreachable, UsageError
-from attestrain.record.bundle import CHAIN, MANIFEST, Bundle, MemoryFiles, make_manifest
-from attestrain.record.chain import CaseFact, ChainFacts
+from attestrain.record.chain import CaseFact
 from attestrain.record.digest import ZERO_DIGEST, sha256
 from attestrain.record.keys import SigningKey
 from attestrain.record.names import Round, RunId, Worker
-from attestrain.record.statements import Join
 from attestrain.rules import accumulator
 from attestrain.rules.payouts import Payouts
 from attestrain.rules.slots import GUILTY, OPEN, AccountWords, enrolment_entry
@@ -20,8 +18,6 @@ from attestrain.settle.client import ChainClient
 from attestrain.settle.contracts import other_code
 from attestrain.settle.deployment import Deployment
 from attestrain.settle.rpc import Reverted
-from attestrain.verify.chain import ChainState, read_chain
-from attestrain.verify.policy import ChainPin
 from tests.unit.chain_world import (
     BOND,
     CASE_WINDOW,
@@ -35,18 +31,8 @@ from tests.unit.chain_world import (
     World,
     court,
     join,
+    proved,
 )
-
-
-def proved(client: ChainClient, run: RunId, joins: Sequence[Join] = (), cases: Sequence[CaseFact] = ()) -> ChainState:
-    """What a verdict would see of a run, from proofs in the pinned block and nothing else."""
-    facts, block = client.proof(run, joins, cases)
-    files = MemoryFiles({CHAIN: facts.to_bytes()})
-    files[MANIFEST] = make_manifest(run, files).to_bytes()
-    pin = ChainPin(facts.chain_id, block.number, block.hash, facts.contracts, local=True)
-    state, _ = read_chain(Bundle(files), pin)
-    assert ChainFacts.from_bytes(facts.to_bytes()) == facts
-    return state
 
 
 def test_the_code_on_chain_is_what_ships(world: World):

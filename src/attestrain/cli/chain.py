@@ -206,7 +206,8 @@ def status(
 ) -> None:
     """Print a chain's head, the contracts and whether their code is what this package ships, and a run.
 
-    The node is believed here; a verdict believes none. Exit code 4 means that a contract has other code.
+    The node is believed here; a verdict believes none. Exit code 4 means that a contract has other code, or obeys
+    somebody else than the others.
     """
     from attestrain.settle.overview import look
 
@@ -221,6 +222,8 @@ def status(
         show_facts(found.to_json())
     if found.foreign:
         raise Refuted(f"{' and '.join(found.foreign)} on this chain have other code than this package ships")
+    if found.miswired:
+        raise Refuted(f"{' and '.join(found.miswired)} on this chain obey somebody else than the other contracts")
     if run is not None and found.run is None:
         say("this run was never opened there", quiet=quiet)
 

@@ -19,6 +19,24 @@ OPEN, GUILTY, INNOCENT, VOID = 1, 2, 3, 4
 """States of a case."""
 OUTCOMES = {OPEN: "open", GUILTY: "guilty", INNOCENT: "innocent", VOID: "void"}
 
+WIRING: dict[str, dict[str, int]] = {
+    "vault": {"ledger": 4, "registry": 5, "cases": 6},
+    "registry": {"ledger": 5, "vault": 6},
+    "cases": {"ledger": 5, "registry": 6, "vault": 7},
+    "settlement": {"ledger": 2},
+}
+"""Slots in which a contract keeps, in the low 20 bytes, where the others are. The code says nothing about that."""
+
+
+def wiring_slots(contract: str) -> tuple[bytes, ...]:
+    """The slots of `WIRING`."""
+    return tuple(word(place) for place in WIRING.get(contract, {}).values())
+
+
+def address_in(value: bytes) -> Address:
+    """The account in the low end of a word."""
+    return Address("0x" + value[12:].hex())
+
 
 def member(key: bytes, place: int, mapping: int = 0) -> bytes:
     """Slot of word ``place`` of the value under ``key`` (32 bytes) in the mapping declared at slot ``mapping``."""
@@ -95,7 +113,7 @@ class RunWords:
         first, second, third, fourth = words
         return cls(
             accumulator=Digest(first),
-            sequencer=Address("0x" + second[12:].hex()),
+            sequencer=address_in(second),
             epochs=_part(second, 28, 4),
             deadline=_part(third, 0, 8),
             closed_at=_part(third, 8, 8),
@@ -135,7 +153,7 @@ class CaseWord:
     @classmethod
     def read(cls, value: bytes) -> CaseWord:
         """Unpack the word of `case_slot`."""
-        return cls(Address("0x" + value[12:].hex()), _part(value, 28, 1), _part(value, 29, 1))
+        return cls(address_in(value), _part(value, 28, 1), _part(value, 29, 1))
 
 
 @dataclass(frozen=True, slots=True)

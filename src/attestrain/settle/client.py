@@ -24,7 +24,7 @@ from attestrain.rules.accumulator import word
 from attestrain.rules.slots import ROLE_NUMBERS, AccountWords, enrolment_entry, enrolment_key
 from attestrain.settle.artefacts import load
 from attestrain.settle.cases import Ballot, CaseId, CaseState
-from attestrain.settle.contracts import PATIENCE, decode_event, decode_result, encode_call
+from attestrain.settle.contracts import PATIENCE, decode_event, decode_result, encode_call, require_genuine
 from attestrain.settle.deployment import Deployment
 from attestrain.settle.finality import SEALED, finality
 from attestrain.settle.proofs import Block, gather_facts, read_block
@@ -181,7 +181,12 @@ class ChainClient:
         return AccountWords(*self._call("vault", "accounts", participant))
 
     def deposit(self, amount: int) -> None:
-        """Add to this account's stake."""
+        """Add to this account's stake.
+
+        Raises:
+            Refuted: the contracts are not those that ship with this package.
+        """
+        require_genuine(self._rpc, self._deployment)
         before = self.account(self._account)
         self._send(f"deposit-{before.stake}-{before.slashed}-{amount}", "vault", "deposit", value=amount)
 

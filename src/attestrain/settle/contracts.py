@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attestrain.errors import FormatError, Unreachable
+from attestrain.errors import FormatError, Refuted, Unreachable
 from attestrain.record.chain import CONTRACTS
 from attestrain.record.eip712 import WORD, keccak256
 from attestrain.record.keys import SigningKey
 from attestrain.record.names import Address
+from attestrain.rules.slots import WIRING, address_in
 from attestrain.settle.abi import decode, encode
 from attestrain.settle.artefacts import load
 from attestrain.settle.deployment import Deployment
@@ -131,6 +132,30 @@ def other_code(rpc: Rpc, deployment: Deployment) -> list[str]:
     """Names of the contracts whose code on chain is not the one that ships with this package."""
     found = {name: keccak256(rpc.bytes("eth_getCode", at, "latest")) for name, at in deployment.contracts.items()}
     return [name for name in CONTRACTS if found[name] != code_hashes()[name]]
+
+
+def other_wiring(rpc: Rpc, deployment: Deployment) -> list[str]:
+    """Names of the contracts that take their orders from somebody else than the other contracts."""
+    at = deployment.contracts
+    told = {
+        (name, other): address_in(rpc.word("eth_getStorageAt", at[name], hex(place), "latest"))
+        for name, others in WIRING.items()
+        for other, place in others.items()
+    }
+    return [name for name in WIRING if any(told[name, other] != at[other] for other in WIRING[name])]
+
+
+def require_genuine(rpc: Rpc, deployment: Deployment) -> None:
+    """Check that the contracts are those that ship with this package, and obey each other and nobody else.
+
+    Raises:
+        Refuted: they are not.
+        Unreachable: the chain does not answer.
+    """
+    if foreign := other_code(rpc, deployment):
+        raise Refuted(f"{' and '.join(foreign)} on this chain have other code than this package ships")
+    if foreign := other_wiring(rpc, deployment):
+        raise Refuted(f"{' and '.join(foreign)} on this chain obey somebody else than the other contracts")
 
 
 def _created(receipt: Receipt) -> Address:

@@ -12,7 +12,7 @@ from typing import Any
 
 from attestrain.record.names import Address, RunId
 from attestrain.rules.slots import PayoutWords, RunWords, run_slots
-from attestrain.settle.contracts import decode_result, encode_call, other_code
+from attestrain.settle.contracts import decode_result, encode_call, other_code, other_wiring
 from attestrain.settle.deployment import Deployment
 from attestrain.settle.embedded import CHAIN_ID
 from attestrain.settle.finality import FINALIZED, SEALED, finality
@@ -36,6 +36,7 @@ class Overview:
         head, final: the latest block, and the latest that will stay.
         contracts: addresses.
         foreign: contracts whose code is not what this package ships.
+        miswired: contracts of ours that obey somebody else than the others.
         terms: what they were deployed with; of those whose code is ours.
         run: the run asked for; None if none was, or it was never opened.
         payout: its pay.
@@ -46,6 +47,7 @@ class Overview:
     final: Block
     contracts: Mapping[str, Address]
     foreign: tuple[str, ...]
+    miswired: tuple[str, ...]
     terms: Mapping[str, int]
     run: RunWords | None
     payout: PayoutWords | None
@@ -53,7 +55,11 @@ class Overview:
     def to_json(self) -> dict[str, Any]:
         """The facts as a document; amounts are texts, because they do not fit a JSON number."""
         held = [
-            {"contract": name, "address": at, "code": "foreign" if name in self.foreign else "ours"}
+            {
+                "contract": name,
+                "address": at,
+                "code": "foreign" if name in self.foreign else "miswired" if name in self.miswired else "ours",
+            }
             for name, at in self.contracts.items()
         ]
         return {
@@ -85,6 +91,7 @@ def look(url: str, deployment: Deployment | None, run: RunId | None) -> Overview
         final=read_block(rpc, finality(rpc, rule).height())[0],
         contracts=contracts,
         foreign=foreign,
+        miswired=() if foreign or not deployment else tuple(other_wiring(rpc, deployment)),
         terms=_terms(rpc, contracts, foreign),
         run=words if words and int(words.sequencer, 16) else None,
         payout=PayoutWords.read(_words(rpc, known["settlement"], run, 3)) if run and known else None,

@@ -13,7 +13,7 @@ from attestrain.record.eip712 import keccak256
 from attestrain.record.names import Address, RunId
 from attestrain.record.statements import Join
 from attestrain.rules.rlp import encode, encode_integer
-from attestrain.rules.slots import account_slots, case_slot, enrolment_slot, run_slots
+from attestrain.rules.slots import account_slots, case_slot, enrolment_slot, run_slots, wiring_slots
 from attestrain.rules.trie import EMPTY_TRIE
 from attestrain.settle.deployment import Deployment
 from attestrain.settle.rpc import Rpc, as_bytes, as_int
@@ -123,6 +123,7 @@ def gather_facts(
         "cases": tuple(case_slot(run, c.round, c.worker, c.segment, workers[c.worker]) for c in cases),
         "settlement": run_slots(run)[:3],
     }
+    wanted = {name: (*slots, *wiring_slots(name)) for name, slots in wanted.items()}
     proofs = {at: _prove(rpc, at, wanted[name], block.number) for name, at in deployment.contracts.items()}
     contracts = deployment.contracts
     return ChainFacts(deployment.chain_id, contracts, header, proofs, enrolments, cases), block

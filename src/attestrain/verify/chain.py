@@ -17,13 +17,16 @@ from attestrain.record.digest import Digest
 from attestrain.record.eip712 import address_bytes
 from attestrain.record.names import Address, KeyEpoch, Round, RunId, Worker
 from attestrain.record.statements import Join
+from attestrain.rules.accumulator import word
 from attestrain.rules.header import Header, read_header
 from attestrain.rules.slots import (
+    WIRING,
     AccountWords,
     CaseWord,
     PayoutWords,
     RunWords,
     account_slots,
+    address_in,
     case_slot,
     enrolment_slot,
     run_slots,
@@ -110,15 +113,19 @@ def read_chain(bundle: Bundle, pin: ChainPin | None) -> tuple[ChainState, str]:
     """(2) The contracts in the pinned block's state.
 
     Raises:
-        Missing: the bundle brings nothing of the chain.
-        Contradiction, FormatError: another chain, block, address or code than pinned, or a proof that does not hold.
+        Missing: the bundle brings nothing of the chain, or too little.
+        Contradiction, FormatError: another chain, block, address or code than pinned, a contract that takes its orders
+            from none of the others, or a proof that does not hold.
     """
     facts = ChainFacts.from_bytes(read(bundle, CHAIN))
     header = read_header(facts.header)
     if pin is not None:
         _require_pinned(facts, header, pin)
     accounts = {name: _read_contract(facts, header, name) for name in CONTRACTS}
-    return ChainState(facts, header, accounts), f"chain {facts.chain_id}, block {header.number} {header.hash.hex()}"
+    state = ChainState(facts, header, accounts)
+    for name in CONTRACTS:
+        _require_wired(state, name)
+    return state, f"chain {facts.chain_id}, block {header.number} {header.hash.hex()}"
 
 
 def _require_pinned(facts: ChainFacts, header: Header, pin: ChainPin) -> None:
@@ -128,6 +135,13 @@ def _require_pinned(facts: ChainFacts, header: Header, pin: ChainPin) -> None:
     for name in CONTRACTS:
         address, pinned = facts.contracts[name], pin.contracts[name]
         require(address == pinned, f"the {name} is at {address}, not at the pinned {pinned}")
+
+
+def _require_wired(state: ChainState, name: str) -> None:
+    """Whoever deployed a contract told it where the others are: a vault that obeys a stranger keeps nobody's stake."""
+    for other, place in WIRING.get(name, {}).items():
+        told, right = address_in(state.slot(name, word(place))), state.facts.contracts[other]
+        require(told == right, f"the {name} takes {told} for the {other}, which is at {right}")
 
 
 def _read_contract(facts: ChainFacts, header: Header, name: str) -> Account:
