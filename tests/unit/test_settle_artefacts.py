@@ -14,6 +14,7 @@ import pytest
 from attestrain.record.eip712 import keccak256
 from attestrain.rules.slots import WIRING
 from attestrain.settle.artefacts import error_names, load
+from attestrain.settle.deployment import Deployment
 from attestrain.verify.chain import SOURCES, code_hashes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,6 +138,18 @@ def test_words_are_packed_as_the_slots_of_the_rules_are_read():
         "total": (1, 16, "uint128"),
         "claimed": (2, 0, "uint128"),
     }
+
+
+def test_the_specifications_example_is_a_deployment():
+    page = (ROOT / "spec/contracts.md").read_text("utf-8")
+    example = page.split("```json\n")[1].split("\n```")[0].encode()
+    assert Deployment.from_bytes(example).to_bytes() == example
+
+
+def test_the_specification_names_the_slots_of_the_rules():
+    page = (ROOT / "spec/contracts.md").read_text("utf-8")
+    for name, others in WIRING.items():
+        assert f"| {SOURCES[name]} | {', '.join(f'{place} {other}' for other, place in others.items())} |" in page
 
 
 def test_every_error_of_the_contracts_has_one_name():
