@@ -30,8 +30,10 @@ def updates_of(ledger: Ledger, store: Blobs, round_: Round) -> dict[Worker, byte
         FormatError: stored bytes are not the committed ones.
     """
     receipts = ledger.rounds[round_].receipts
-    refs = {w: receipts[w].statement for w in candidates(ledger, round_)}
-    return {w: store.get(BlobRef(receipt.update_root, receipt.update_size)) for w, receipt in refs.items()}
+    workers = list(candidates(ledger, round_))
+    named = [receipts[worker].statement for worker in workers]
+    found = store.get_all([BlobRef(receipt.update_root, receipt.update_size) for receipt in named])
+    return dict(zip(workers, found, strict=True))
 
 
 class History:

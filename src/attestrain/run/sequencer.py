@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Protocol
 
-from attestrain.errors import AttestrainError
+from attestrain.errors import AttestrainError, Interrupted
 from attestrain.record.digest import Digest, sha256
 from attestrain.record.keys import SigningKey
 from attestrain.record.names import Address, Index, Round, Worker
@@ -75,6 +75,8 @@ class Sequencer:
             signed = Signed.from_bytes(entry)
             admit(self.ledger, signed)
             self._ask_gate(signed.statement)
+        except Interrupted:
+            raise
         except AttestrainError as error:
             raise Refusal(str(error)) from error
         self.log.append(entry)
@@ -94,6 +96,8 @@ class Sequencer:
     def _ask_gate(self, statement: Statement) -> None:
         try:
             self._gate.check(self.ledger, statement)
+        except Interrupted:
+            raise
         except AttestrainError:
             if isinstance(statement, Receipt | Published):
                 self.refused[statement.round].add(statement.worker)

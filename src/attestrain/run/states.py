@@ -31,9 +31,7 @@ def needed(trace: Trace, segment: int) -> StateRefs:
 
 def upload(store: Blobs, state: State, refs: StateRefs) -> None:
     """Put those components of a state into the store that ``refs`` names and that are not there yet."""
-    for name, ref in refs.items():
-        if not store.has(ref):
-            store.put(state[name].tobytes())
+    store.put_all([state[name].tobytes() for name, ref in refs.items() if not store.has(ref)])
 
 
 def fetch(store: Blobs, spec: RunSpec, refs: StateRefs, known: Mapping[BlobRef, bytes]) -> State:
@@ -43,4 +41,6 @@ def fetch(store: Blobs, spec: RunSpec, refs: StateRefs, known: Mapping[BlobRef, 
         Unreachable: a component is not in the store.
         FormatError: stored bytes are not what they are called, or have the wrong size for the run.
     """
-    return state_from_blobs(spec, {name: known[ref] if ref in known else store.get(ref) for name, ref in refs.items()})
+    missing = [ref for ref in refs.values() if ref not in known]
+    found = dict(zip(missing, store.get_all(missing), strict=True))
+    return state_from_blobs(spec, {name: known[ref] if ref in known else found[ref] for name, ref in refs.items()})

@@ -234,8 +234,7 @@ class WorkerRole:
         """After the close: trace, update and the states before drawn segments go where everyone can fetch them."""
         store, slot = self._follower.store, self._journalled(round_)
         trace = self._trace(slot)
-        store.put(self._own.get(slot.update))
-        store.put(self._own.get(slot.trace))
+        store.put_all([self._own.get(slot.update), self._own.get(slot.trace)])
         self._upload_states(trace, slot)
         published = Published(
             run=trace.run,

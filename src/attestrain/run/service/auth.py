@@ -82,7 +82,7 @@ def sign_request(key: SigningKey, audience: Digest, method: str, target: str, co
         audience: the service's name.
         method: in capitals.
         target: path and query as they are sent.
-        content: digest of the body: SHA-256, or for a blob the root that its path names.
+        content: SHA-256 of the body; zero for blobs, which the target names.
         now: seconds since 1970.
     """
     expiry, nonce = int(now) + VALID, secrets.token_bytes(32)

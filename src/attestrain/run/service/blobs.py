@@ -1,7 +1,8 @@
-"""The service's blobs: taken piece by piece from those who may, handed out to everybody."""
+"""The service's blobs: taken from those who may, handed out to everybody. Small ones travel together."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path as File
 from typing import Annotated, Any, BinaryIO
@@ -10,34 +11,67 @@ from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from attestrain.errors import FormatError
-from attestrain.record.blob import MAX_BLOB, BlobRef
-from attestrain.record.digest import Digest
+from attestrain.record.blob import MAX_BLOB, BlobRef, blob_ref
+from attestrain.record.digest import ZERO_DIGEST, Digest
 from attestrain.run.service.auth import Denied
 from attestrain.run.service.desk import PIECE, Desk, check_length, pieces
+from attestrain.run.service.limits import MAX_BATCH, MAX_BATCH_BLOBS
 
 BYTES = "application/octet-stream"
 Root = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="root over the blob's 64 KiB cells (spec/blob.md)")]
 Bytes = Annotated[int, Query(ge=0, le=MAX_BLOB, description="its size in bytes")]
-_CONTENT: dict[int | str, dict[str, Any]] = {
-    200: {"content": {BYTES: {"schema": {"type": "string", "format": "binary"}}}},
-    404: {"description": "No such blob here"},
+_NAME = re.compile(r"([0-9a-f]{64}):(0|[1-9][0-9]{0,14})\Z")
+_BINARY = {BYTES: {"schema": {"type": "string", "format": "binary"}}}
+_CONTENT: dict[int | str, dict[str, Any]] = {200: {"content": _BINARY}, 404: {"description": "No such blob here"}}
+_UPLOAD = {"requestBody": {"required": True, "content": _BINARY}}
+_NAMES: dict[str, Any] = {
+    "name": "blob",
+    "in": "query",
+    "required": True,
+    "description": "root and size of each blob, in the order of the body",
+    "schema": {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MAX_BATCH_BLOBS,
+        "items": {"type": "string", "pattern": "^[0-9a-f]{64}:(0|[1-9][0-9]{0,14})$"},
+    },
 }
-_UPLOAD = {"requestBody": {"required": True, "content": {BYTES: {"schema": {"type": "string", "format": "binary"}}}}}
 
 
 def add_blob_routes(app: FastAPI, desk: Desk, signed: Sequence[Any]) -> None:
     """Add the routes under /v1/blobs."""
 
-    @app.put("/v1/blobs/{root}", tags=["blobs"], status_code=204, dependencies=list(signed), openapi_extra=_UPLOAD)
-    async def put(request: Request, root: Root, size: Bytes) -> None:
-        """Store a blob, durably when this answers. The request's content digest is the root."""
+    @app.put(
+        "/v1/blobs",
+        tags=["blobs"],
+        status_code=204,
+        dependencies=list(signed),
+        openapi_extra={**_UPLOAD, "parameters": [_NAMES]},
+    )
+    async def put(request: Request) -> None:
+        """Store blobs, all of them durably when this answers. The request is signed over a content digest of zeros."""
         caller = desk.let_in(request, ("worker",))
-        ref = BlobRef(Digest(bytes.fromhex(root)), size)
-        if caller.content != ref.root:
-            raise FormatError("the request is signed for another blob")
-        if size > desk.largest:
+        refs = _read_names(request)
+        if caller.content != ZERO_DIGEST:
+            raise FormatError("blobs are named by the address, and the content digest is zero")
+        if any(ref.size > desk.largest for ref in refs):
             raise Denied(f"the run needs no blob larger than {desk.largest} bytes", status=413)
-        await _take(request, desk, ref, caller.account)
+        size = sum(ref.size for ref in refs)
+        new = sum(ref.size for ref in set(refs) if not desk.places.store.has(ref))
+        check_length(request, size)
+        with desk.quota.blob(caller.account, new):
+            await (_take_one(request, desk, refs[0]) if len(refs) == 1 else _take_all(request, desk, refs))
+        desk.metrics.received += size
+
+    @app.get("/v1/blobs", tags=["blobs"], responses=_CONTENT, openapi_extra={"parameters": [_NAMES]})
+    async def get_all(request: Request) -> Response:
+        """Several blobs, one behind the other. Whoever reads them compares them with their roots."""
+        refs = _read_names(request)
+        if sum(ref.size for ref in refs) > MAX_BATCH:
+            raise Denied(f"several blobs are at most {MAX_BATCH} bytes", status=413)
+        data = b"".join(_read_small(desk, ref) for ref in refs)
+        desk.metrics.sent += len(data)
+        return Response(data, media_type=BYTES)
 
     @app.get("/v1/blobs/{root}", tags=["blobs"], response_class=Response, responses=_CONTENT)
     async def get(root: Root, size: Bytes) -> Response:
@@ -56,19 +90,58 @@ def add_blob_routes(app: FastAPI, desk: Desk, signed: Sequence[Any]) -> None:
         _require(desk, BlobRef(Digest(bytes.fromhex(root)), size))
 
 
+def _read_names(request: Request) -> list[BlobRef]:
+    names = request.query_params.getlist("blob")
+    if not 0 < len(names) <= MAX_BATCH_BLOBS or len(names) != len(request.query_params.multi_items()):
+        raise FormatError(f"a request names 1 to {MAX_BATCH_BLOBS} blobs and nothing else")
+    return [_read_name(name) for name in names]
+
+
+def _read_name(name: str) -> BlobRef:
+    match = _NAME.match(name)
+    if match is None or int(match[2]) > MAX_BLOB:
+        raise FormatError("a blob is named by its root, a colon and its size")
+    return BlobRef(Digest(bytes.fromhex(match[1])), int(match[2]))
+
+
 def _require(desk: Desk, ref: BlobRef) -> None:
     if not desk.places.store.has(ref):
         raise Denied("no such blob here", status=404)
 
 
-async def _take(request: Request, desk: Desk, ref: BlobRef, account: Any) -> None:
-    store = desk.places.store
-    check_length(request, ref.size)
-    with desk.quota.blob(account, 0 if store.has(ref) else ref.size), store.receiving(ref) as receiver:
+def _read_small(desk: Desk, ref: BlobRef) -> bytes:
+    _require(desk, ref)
+    try:
+        return desk.places.store.path(ref).read_bytes()
+    except OSError:
+        raise Denied("no such blob here", status=404) from None
+
+
+async def _take_one(request: Request, desk: Desk, ref: BlobRef) -> None:
+    with desk.places.store.receiving(ref) as receiver:
         async for piece in pieces(request, ref.size):
             receiver.write(piece)
         await desk.on_disk(receiver.keep)
-    desk.metrics.received += ref.size
+
+
+async def _take_all(request: Request, desk: Desk, refs: list[BlobRef]) -> None:
+    size, at = sum(ref.size for ref in refs), 0
+    if size > MAX_BATCH:
+        raise Denied(f"several blobs are at most {MAX_BATCH} bytes", status=413)
+    data = memoryview(b"".join([piece async for piece in pieces(request, size)]))
+    found = {}
+    for ref in refs:
+        blob = data[at : at + ref.size]
+        at += ref.size
+        if blob_ref(blob) != ref:
+            raise FormatError(f"these bytes are not blob {ref.root.hex()}")
+        found[ref] = blob
+
+    def keep() -> None:
+        for ref, blob in found.items():
+            desk.places.store.keep(ref, blob)
+
+    await desk.on_disk(keep)
 
 
 def send_file(desk: Desk, path: File) -> Response:

@@ -10,7 +10,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,13 +19,13 @@ import httpcore
 
 from attestrain.errors import FormatError, Unreachable, UsageError
 from attestrain.record.blob import BlobRef, blob_ref
-from attestrain.record.digest import Buffer, Digest, sha256
+from attestrain.record.digest import ZERO_DIGEST, Buffer, Digest, sha256
 from attestrain.record.keys import SigningKey
 from attestrain.record.names import Index
 from attestrain.record.tiles import MAX_ENTRY
 from attestrain.run.exchange import Refusal, Stopped
 from attestrain.run.service.auth import sign_request
-from attestrain.run.service.limits import MAX_ANSWER, MAX_WAIT
+from attestrain.run.service.limits import MAX_ANSWER, MAX_BATCH, MAX_BATCH_BLOBS, MAX_WAIT
 from attestrain.run.service.server import Door
 
 CONNECT_SECONDS = 10.0
@@ -244,19 +244,39 @@ class HttpBlobs:
             Refusal: the sequencer does not take it.
             Stopped: the network is gone.
         """
-        ref = blob_ref(data)
-        if ref not in self._known:
-            _require(self._caller.ask("PUT", _place(ref), data, content=ref.root, kind=BYTES), "the sequencer")
-            self._note(ref)
-        return ref
+        return self.put_all([data])[0]
+
+    def put_all(self, blobs: Sequence[Buffer]) -> list[BlobRef]:
+        """Keep several blobs; see `Blobs`. Errors as `put`."""
+        refs = [blob_ref(data) for data in blobs]
+        new = {ref: data for ref, data in zip(refs, blobs, strict=True) if ref not in self._known}
+        for batch in _batches(new):
+            body = new[batch[0]] if len(batch) == 1 else b"".join(new[ref] for ref in batch)
+            _require(self._caller.ask("PUT", _names(batch), body, content=ZERO_DIGEST, kind=BYTES), "the sequencer")
+            self._note(batch)
+        return refs
 
     def get(self, ref: BlobRef) -> bytes:
         """A blob, hashed and found to be what ``ref`` names; see `Blobs`."""
-        answer = self._caller.ask("GET", _place(ref), most=max(ref.size, MAX_SMALL))
+        return _check(ref, self._fetch(_place(ref), ref.size))
+
+    def get_all(self, refs: Sequence[BlobRef]) -> list[bytes]:
+        """Several blobs; see `Blobs`."""
+        found: dict[BlobRef, bytes] = {}
+        for batch in _batches(refs):
+            if len(batch) == 1:
+                found[batch[0]] = self.get(batch[0])
+                continue
+            data, at = self._fetch(_names(batch), sum(ref.size for ref in batch)), 0
+            for ref in batch:
+                found[ref] = _check(ref, data[at : at + ref.size])
+                at += ref.size
+        return [found[ref] for ref in refs]
+
+    def _fetch(self, target: str, size: int) -> bytes:
+        answer = self._caller.ask("GET", target, most=max(size, MAX_SMALL))
         if answer.status != 200:
-            raise Unreachable(f"blob {ref.root.hex()} cannot be had: {answer.why}")
-        if blob_ref(answer.body) != ref:
-            raise FormatError(f"the sequencer sends other bytes than those of blob {ref.root.hex()}")
+            raise Unreachable(f"a blob cannot be had: {answer.why} ({target})")
         return answer.body
 
     def has(self, ref: BlobRef) -> bool:
@@ -265,13 +285,35 @@ class HttpBlobs:
             return True
         if ref.size < ASK_FROM or self._caller.ask("HEAD", _place(ref)).status >= 300:
             return False
-        self._note(ref)
+        self._note([ref])
         return True
 
-    def _note(self, ref: BlobRef) -> None:
+    def _note(self, refs: Iterable[BlobRef]) -> None:
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        self._known.add(ref)
+        self._known.update(refs)
+
+
+def _check(ref: BlobRef, data: bytes) -> bytes:
+    if blob_ref(data) != ref:
+        raise FormatError(f"the sequencer sends other bytes than those of blob {ref.root.hex()}")
+    return data
+
+
+def _batches(refs: Iterable[BlobRef]) -> Iterator[list[BlobRef]]:
+    """Blobs that travel together: none twice, not too many, not too large unless alone."""
+    batch: list[BlobRef] = []
+    for ref in dict.fromkeys(refs):
+        if batch and (len(batch) == MAX_BATCH_BLOBS or sum(item.size for item in batch) + ref.size > MAX_BATCH):
+            yield batch
+            batch = []
+        batch.append(ref)
+    if batch:
+        yield batch
+
+
+def _names(refs: Iterable[BlobRef]) -> str:
+    return "/v1/blobs?" + "&".join(f"blob={ref.root.hex()}:{ref.size}" for ref in refs)
 
 
 def _place(ref: BlobRef) -> str:

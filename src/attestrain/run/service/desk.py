@@ -28,7 +28,7 @@ from attestrain.run.service.quota import Quota
 from attestrain.store.blobs import BlobStore
 
 T = TypeVar("T")
-PIECE = 1 << 18
+PIECE = 1 << 20
 """Bytes of a file sent at a time."""
 LOOK = 0.5
 """Seconds between looks at the event file while somebody waits for events."""

@@ -13,10 +13,10 @@ from attestrain.record.transcript import Log
 from attestrain.run.service.auth import Denied
 from attestrain.run.service.limits import MAX_ANSWER, MAX_POLLS, MAX_POLLS_PER_PEER, MAX_WAIT
 
-GATHER = 0.005
+GATHER = 0.01
 """Seconds between something new and the answers: entries come in bursts, and one answer holds them all."""
-UNHURRIED = 0.25
-"""The same for news that nobody acts on at once."""
+UNHURRIED = 1.0
+"""The same for news that no reader acts on at once."""
 
 
 class Source(Protocol):

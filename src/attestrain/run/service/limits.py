@@ -9,8 +9,12 @@ from collections.abc import Callable
 from attestrain.record.spec import RunSpec
 from attestrain.record.trace import MAX_TRACE
 
-MAX_TARGET = 512
-"""Longest path and query: the longest of ours has about 120 characters."""
+MAX_TARGET = 4_096
+"""Longest path and query: one that names `MAX_BATCH_BLOBS` blobs has some three thousand characters."""
+MAX_BATCH = 1 << 22
+"""Most bytes of several blobs in one request; a larger blob travels alone."""
+MAX_BATCH_BLOBS = 32
+"""Most blobs in one request."""
 MAX_HEADERS = 16_384
 """Most bytes of a request's head: ours have about 600."""
 MAX_EVENT = 2_048

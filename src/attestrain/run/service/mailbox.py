@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from attestrain.errors import AttestrainError, RunFailed
 from attestrain.run.exchange import Refusal
+from attestrain.run.process import signals_held
 from attestrain.run.service.limits import MAX_LETTERS
 
 T = TypeVar("T")
@@ -79,22 +80,27 @@ class Mailbox:
         """
         with contextlib.suppress(BlockingIOError):
             os.read(self._reading, 1 << 16)
-        while self._letters:
-            letter = self._letters.popleft()
-            try:
-                _answer(letter, letter.work())
-            except RunFailed as error:
-                _answer(letter, error)
-                raise
-            except AttestrainError as error:
-                _answer(letter, error)
-            except MALFORMED as error:
-                _answer(letter, Refusal(f"malformed: {error}"[:200]))
+        # What asks this process to stop must not be taken for the outcome of a letter.
+        with signals_held():
+            while self._letters:
+                _do(self._letters.popleft())
 
     def close(self) -> None:
         """Give the descriptors back."""
         os.close(self._reading)
         os.close(self._writing)
+
+
+def _do(letter: _Letter) -> None:
+    try:
+        _answer(letter, letter.work())
+    except RunFailed as error:
+        _answer(letter, error)
+        raise
+    except AttestrainError as error:
+        _answer(letter, error)
+    except MALFORMED as error:
+        _answer(letter, Refusal(f"malformed: {error}"[:200]))
 
 
 def _answer(letter: _Letter, outcome: Any) -> None:
