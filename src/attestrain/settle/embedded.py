@@ -9,9 +9,11 @@ it. It is one operator's chain: what rests on it reads ``local``.
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 import zlib
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -62,13 +64,14 @@ class EmbeddedChain:
         self._kick = threading.Event()
         self._closing = False
         self._unsaved = False
-        try:
-            self._begin()
-        except BaseException:
-            self._host.close()
-            raise
+        self._starts: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="embedded chain", daemon=True)
         self._thread.start()
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def port(self) -> int:
@@ -90,10 +93,22 @@ class EmbeddedChain:
         return self._host.exit
 
     def restart(self) -> None:
-        """Start anvil again on the same port, if it was killed, from the last durable state."""
-        with self._turn:
-            if not self.alive():
-                self._begin()
+        """Start anvil again on the same port, if it was killed, from the last durable state.
+
+        Raises:
+            Unreachable: it does not start, or this is a fork of the process that it belongs to.
+        """
+        if not self.alive():
+            self._start()
+
+    def _start(self) -> None:
+        """Have the thread start it: the kernel ends anvil with the thread that started it, not with our process."""
+        if not self._host.ours or not self._thread.is_alive():
+            raise Unreachable("the embedded chain belongs to another process, or is closed")
+        done: Future[None] = Future()
+        self._starts.put(done)
+        self._kick.set()
+        done.result()
 
     def height(self) -> int:
         """Number of the latest block."""
@@ -125,15 +140,11 @@ class EmbeddedChain:
 
     def close(self) -> None:
         """End it, durably; in a fork of the process that started it this does nothing."""
-        if not self._host.ours:
-            return
-        self._closing = True
-        self._kick.set()
-        self._thread.join()
-        with suppress(AttestrainError):  # what is not durable was never called final
-            if self.alive():
-                self._take_turn()
-        self._host.close()
+        if self._host.ours and not self._closing:
+            self._closing = True
+            self._kick.set()
+            self._thread.join()
+            self._host.close()
 
     def __enter__(self) -> Self:
         return self
@@ -163,18 +174,33 @@ class EmbeddedChain:
             self._kick.clear()
             try:
                 with self._turn:
-                    if self._closing or not self._ready():
-                        continue
-                    if self._take_turn():
+                    self._begin_where_asked()
+                    if self.alive() and self._take_turn():
                         busy = time.monotonic() + RECENT
             except AttestrainError:
                 # The disk is full, or anvil was killed this moment: nothing becomes final until that is over.
                 time.sleep(RETRY if self.alive() else IDLE)
+        with self._turn, suppress(AttestrainError):  # what is not durable was never called final
+            if self.alive():
+                self._take_turn()
 
-    def _ready(self) -> bool:
-        if not self.alive() and self._supervised:
+    def _begin_where_asked(self) -> None:
+        asked = []
+        while not self._starts.empty():
+            asked.append(self._starts.get())
+        if self.alive() or not (asked or self._supervised):
+            outcome: Exception | None = None
+        else:
+            outcome = self._tried()
+        for done in asked:
+            done.set_exception(outcome) if outcome else done.set_result(None)
+
+    def _tried(self) -> Exception | None:
+        try:
             self._begin()
-        return self.alive()
+        except Exception as error:  # whatever it is belongs to whoever asked
+            return error
+        return None
 
     def _take_turn(self) -> bool:
         """Mine what waits, make it durable, seal it; whether there was anything."""

@@ -92,6 +92,7 @@ class Host:
             Unreachable: it does not.
         """
         self._stop()
+        _require_free(self.port)
         where = ["--host", HOST, "--port", str(self.port), "--chain-id", str(self._chain_id)]
         command = [str(self._program), *where, *FLAGS, *(["--load-state", str(state)] if state else [])]
         leash = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid())]
@@ -143,7 +144,9 @@ class Host:
         """End an anvil that outlived whoever held this folder before, where the kernel has not done so."""
         with suppress(OSError, ValueError, subprocess.SubprocessError):
             pid, port = map(int, (self._folder / PID).read_text(encoding="ascii").split())
-            told = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, timeout=5)
+            told = subprocess.run(
+                ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, timeout=5
+            )
             if f"--host {HOST} --port {port} " in told.stdout:
                 os.kill(pid, signal.SIGKILL)
 
@@ -157,6 +160,17 @@ def _hold(folder: Path) -> int:
         os.close(handle)
         raise UsageError(f"the chain in {folder} is in use by another process", hint="stop that process") from error
     return handle
+
+
+def _require_free(port: int) -> None:
+    """Another program that answers on our port would be taken for our chain."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            hint = "choose another port, or end that program"
+            raise Unreachable(f"port {port} cannot be had: {error.strerror}", hint=hint) from error
 
 
 def _free_port() -> int:

@@ -152,8 +152,9 @@ class Rpc:
                 raise Unreachable(f"chain at {self._shown} does not answer: {_short(error)}") from error
 
     def _request(self, body: Data) -> Data:
-        connection = self._connection or self._connect()
-        self._connection = connection
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = self._connect()
         connection.request("POST", self._path, body, _HEADERS)
         response = connection.getresponse()
         data = response.read(MAX_ANSWER + 1)
@@ -169,7 +170,13 @@ class Rpc:
         if self._secure:
             context = ssl.create_default_context()
             return http.client.HTTPSConnection(self._host, self._port, timeout=TIMEOUT, context=context)
-        return http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
+        connection.connect()
+        # Where nobody listens on the loopback, a connection may happen to reach itself.
+        if connection.sock.getsockname() == connection.sock.getpeername():
+            connection.close()
+            raise ConnectionRefusedError("nobody listens there")
+        return connection
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -7,6 +7,7 @@ to another. A receipt is handed on when its block counts (`settle.finality`).
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from contextlib import suppress
@@ -24,7 +25,7 @@ PATIENCE = 900.0
 """Seconds to wait until a transaction counts."""
 QUICK, SLOW = 0.01, 1.0
 """Seconds between looks for a receipt: on a chain that mines at once, and elsewhere."""
-AGAIN = 100
+AGAIN = 25
 """Looks between sending the same bytes again: nodes forget, and an embedded chain that was killed has forgotten."""
 DOUBT = 5
 """Looks between asking whether its nonce belongs to another by now."""
@@ -34,6 +35,8 @@ RAISE = 1.25
 """By how much a fee is raised that has become too low: nodes ask for an eighth at least."""
 TIP = 10**9
 """Priority fee in wei where the chain names none: one gwei."""
+DUST = 1 << 24
+"""Wei by which the tip differs at random from one transaction to the next: a sixtieth of a gwei."""
 ROUNDS = 8
 """How often something is signed anew because its nonce was taken: several processes may share an account."""
 Receipt = dict[str, Any]
@@ -117,6 +120,9 @@ class Sender:
                 tip = self._rpc.number("eth_maxPriorityFeePerGas")
             except Refused:
                 tip = TIP
+        # Two processes of one account must never make the same bytes for two things: each would take the other's
+        # receipt for its own.
+        tip += secrets.randbelow(DUST)
         return Fees(2 * base + tip, tip)
 
     def _base_fee(self) -> int:
@@ -154,8 +160,10 @@ class Sender:
 
     def _taken(self, sent: Sent) -> bool:
         """Whether another transaction has the nonce, for good."""
-        height = hex(self._finality.height())
-        used = self._rpc.number("eth_getTransactionCount", self._key.address, height)
+        try:
+            used = self._rpc.number("eth_getTransactionCount", self._key.address, hex(self._finality.height()))
+        except Refused:  # a node that has just started may not have that state yet
+            return False
         return used > sent.nonce and self._receipt(sent) is None
 
     def _broadcast(self, label: str, call: Call, sent: Sent) -> Sent:
