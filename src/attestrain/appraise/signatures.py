@@ -14,11 +14,13 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.utils import CryptographyDeprecationWarning
 
 from attestrain.appraise.refused import Refused, require
 
-UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
-"""What `cryptography` raises at certificates and lists that are none."""
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, CryptographyDeprecationWarning)
+"""What `cryptography` raises at certificates and lists that are none; it only warns of some, and a process may ask that
+warnings be errors."""
 
 
 def shown(seconds: int) -> str:
@@ -37,6 +39,7 @@ def read_chain(chain: Sequence[bytes], at: int, what: str) -> list[x509.Certific
     except UNREADABLE as error:
         raise Refused(f"{what} cannot be read: {error}") from error
     for certificate, issuer in zip(certificates, [*certificates[1:], certificates[-1]], strict=True):
+        require(certificate.serial_number > 0, f"{what} holds a certificate whose serial number is not positive")
         public_key(certificate, what)
         _check_issued(certificate, issuer, what)
         _check_valid(certificate, at, what)
