@@ -86,6 +86,26 @@ def test_after_a_kill_every_block_that_counted_is_the_same(funded, tmp_path):
         assert finality(Rpc(chain.url), SEALED).height() >= height
 
 
+def test_the_clock_is_the_machines_and_never_goes_back(funded):
+    chain, _ = funded
+    rpc = Rpc(chain.url, 5.0)
+
+    def now() -> int:
+        block = rpc.object("eth_getBlockByNumber", "latest", False)
+        assert block is not None
+        return int(block["timestamp"], 16)
+
+    chain.mine()
+    assert abs(now() - time.time()) < 5
+    rpc.ask("evm_increaseTime", 10_000)
+    chain.mine()
+    ahead = now()
+    kill(chain)
+    chain.restart()
+    chain.mine()
+    assert now() >= ahead
+
+
 def test_a_closed_chain_goes_on_where_it_stopped(anvil, tmp_path):
     key = SigningKey.generate()
     with EmbeddedChain(tmp_path / "chain") as chain:

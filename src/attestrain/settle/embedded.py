@@ -160,11 +160,18 @@ class EmbeddedChain:
         if known:
             self._loaded.write_bytes(_unpack(self._state.read_bytes()))
         self._host.start(self._loaded if known else None)
+        self._set_clock()
         self._unsaved = False
         if not known:
             self._write()
         # Two blocks on top, so that the rule of finality finds the loaded one, whose state is the oldest we have.
         self._mine_durably()
+
+    def _set_clock(self) -> None:
+        """The machine's time from here on, which is not that of the first block, but never back."""
+        latest = self._rpc.object("eth_getBlockByNumber", "latest", False) or {}
+        now = max(int(time.time()), as_int(latest.get("timestamp")))
+        self._rpc.ask_once("evm_setTime", hex(now))
 
     def _serve(self) -> None:
         """Take turns, as often as there is something to mine, until closed."""

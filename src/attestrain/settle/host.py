@@ -29,7 +29,20 @@ LOOK = 0.01
 LOG, LOCK, PID = "anvil.log", "lock", "anvil.pid"
 MAX_LOG = 1 << 20
 """Most bytes of log kept from earlier starts."""
-FLAGS = ("--hardfork", "osaka", "--accounts", "0", "--no-mining", "--prune-history", "64", "--quiet")
+GENESIS = 1_767_225_600
+"""Time of the first block, 2026-01-01: if it depended on the start, every start would leave another first block."""
+FLAGS = (
+    "--timestamp",
+    str(GENESIS),
+    "--hardfork",
+    "osaka",
+    "--accounts",
+    "0",
+    "--no-mining",
+    "--prune-history",
+    "64",
+    "--quiet",
+)
 """No accounts of its own, whose keys everyone knows; no mining but at our word; the states of the last 64 blocks in
 memory and none on disk, where anvil would leave them in the user's home."""
 LEASH = (
