@@ -19,9 +19,9 @@ from attestrain.run.folder import RunFolder
 from attestrain.run.follower import History
 from attestrain.run.gate import Gate
 from attestrain.run.keyring import Keyring
-from attestrain.run.roles import invited
 from attestrain.run.sequencer import Sequencer
 from attestrain.run.session import train
+from attestrain.run.stage import local_stage
 from attestrain.store.blobs import BlobStore
 from tests.faults.chaos import entries, tiny_config
 
@@ -35,7 +35,7 @@ def before_the_first_finding(folder: RunFolder) -> tuple[Sequencer, Finding]:
     place = next(at for at, entry in enumerate(said) if isinstance(Signed.from_bytes(entry).statement, Finding))
     store, leaves = BlobStore(folder.store), Dataset.open(folder.dataset).split("train").leaves
     keys = Keyring(folder.keys)
-    gate = Gate(store, History(spec, store), leaves, invited(CONFIG, keys), folder.environments)
+    gate = Gate(store, History(spec, store), leaves, local_stage(CONFIG, keys).seats, folder.environments)
     sequencer = Sequencer(spec, Log(said[:place]), keys.signing("sequencer"), gate)
     finding = Signed.from_bytes(said[place]).statement
     assert isinstance(finding, Finding)

@@ -74,7 +74,7 @@ def open_world(folder: Path, claim: Claim | None = None, opened: bool = False) -
     clerk = Clerk(sequencer, History(spec, store), events, claim)
     name = service_id(spec.run_id, sequencer_key.address, LOG_KEY)
     places = Places(store, folder / "environments", folder / "evidence", folder / "dataset", folder / "events.jsonl")
-    desk = Desk(spec, name, clerk, Doorman(name, Members(members)), places, frozenset({"manifest.json"}))
+    desk = Desk(spec, name, clerk, Doorman(name, Members(members)), places, frozenset({"manifest.json"}), b"{}")
     world = World(folder, sequencer, events, Service(desk))
     if opened:
         sequencer.state(LogOpen(spec.run_id, sequencer_key.address, Text("tests"), sha256(b"note")))

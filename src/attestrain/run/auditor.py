@@ -19,7 +19,7 @@ from attestrain.run.effort import CPU, Effort
 from attestrain.run.follower import Follower
 from attestrain.run.jury import Accusation, Jury
 from attestrain.run.states import fetch
-from attestrain.run.worker import KEY_EPOCH, Seat
+from attestrain.run.worker import Seat
 from attestrain.train.batches import RoundBatches
 from attestrain.train.engine import Engine
 
@@ -41,6 +41,7 @@ class AuditorRole:
         self._engine = engine
         self._split = split
         self._session = seat.session
+        self._key_epoch = seat.key_epoch
         self._environment = seat.environment
         self._effort = Effort()
         self._settled: set[Round] = set()
@@ -88,7 +89,7 @@ class AuditorRole:
             worker=draw.worker,
             segment=Size(draw.segment),
             auditor=self._slot,
-            key_epoch=KEY_EPOCH,
+            key_epoch=self._key_epoch,
             outcome=Text(replayed.outcome),
             claimed=replayed.claimed,
             observed=replayed.observed,

@@ -64,6 +64,21 @@ class RunFolder:
         return self.path / "evidence"
 
     @property
+    def network(self) -> Path:
+        """Where a network's service listens; only networks have it."""
+        return self.path / "network.json"
+
+    @property
+    def invites(self) -> Path:
+        """A network's invitations."""
+        return self.path / "invites"
+
+    @property
+    def claims(self) -> Path:
+        """Who took which slot of a network."""
+        return self.path / "claims"
+
+    @property
     def keys(self) -> Path:
         """Keystores."""
         return self.path / "keys"

@@ -31,8 +31,13 @@ def _unusable(folder: Path, error: OSError) -> UsageError:
 
 
 @contextmanager
-def held(run: RunFolder) -> Iterator[None]:
-    """Hold the run folder, so that nobody else conducts this run; turn SIGINT and SIGTERM into a clean stop."""
+def held(run: RunFolder, command: str | None = None) -> Iterator[None]:
+    """Hold the run folder, so that nobody else conducts this run; turn SIGINT and SIGTERM into a clean stop.
+
+    Args:
+        run: what to hold.
+        command: goes on with the run; by default `attestrain train --resume`.
+    """
     try:
         handle = os.open(run.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -40,7 +45,7 @@ def held(run: RunFolder) -> Iterator[None]:
     handlers = {}
     try:
         _lock(run, handle)
-        handlers = {number: signal.signal(number, _interrupter(run)) for number in STOPPING}
+        handlers = {number: signal.signal(number, _interrupter(run, command)) for number in STOPPING}
         yield
     finally:
         for number, handler in handlers.items():
@@ -57,12 +62,16 @@ def _lock(run: RunFolder, handle: int) -> None:
         raise UsageError(f"{run.path} is in use by another process", hint=hint) from error
 
 
-def _interrupter(run: RunFolder) -> Callable[[int, FrameType | None], None]:
+def _interrupter(run: RunFolder, command: str | None) -> Callable[[int, FrameType | None], None]:
     """Signal handler that turns Ctrl-C and SIGTERM into a clean stop."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         begun = run.config.is_file()
-        hint = f"continue with: attestrain train --resume {run.path}" if begun else "it had not begun: start it again"
+        hint = (
+            f"continue with: {command or f'attestrain train --resume {run.path}'}"
+            if begun
+            else "it had not begun: start it again"
+        )
         raise Interrupted("interrupted", hint=hint)
 
     return interrupt

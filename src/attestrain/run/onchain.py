@@ -8,10 +8,11 @@ without effect.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
@@ -32,6 +33,7 @@ from attestrain.run.config import RunConfig
 from attestrain.run.events import EventLog
 from attestrain.run.folder import RunFolder
 from attestrain.run.round import Captured
+from attestrain.run.terms import ChainTerms
 from attestrain.settle.cases import CaseId, CaseState
 from attestrain.settle.client import ChainClient
 from attestrain.settle.contracts import PATIENCE, Terms, deploy
@@ -41,6 +43,8 @@ from attestrain.store.atomic import write_atomic
 from attestrain.verify.checks import Contradiction
 from attestrain.verify.policy import ChainPin
 
+STARTS = 3
+"""How often an embedded chain is started that does not come up."""
 WEI = 10**18
 """Wei in a coin."""
 GAS_COINS = 10
@@ -98,19 +102,25 @@ class OnChain:
         self.embedded: EmbeddedChain | None = None
         self._folder.mkdir(exist_ok=True)
         if config.chain_mode == "embedded":
-            self.embedded = self._stack.enter_context(EmbeddedChain(self._folder / "embedded"))
+            self.embedded = self._embed()
         self.url = self.embedded.url if self.embedded else config.chain.url
-        if self.embedded:
-            self.embedded.fund(key.address, wei(config.chain.budget) + GAS_COINS * WEI)
-        self.deployment = self._deployment()
+        self.deployment = self.steadily(self._deployment)
         # Its own calls fail at once, so that it notices a dead chain and starts it again.
-        self.client = self.connect(key, self._folder / "sent", patience=0.0)
+        self.client = self.steadily(lambda: self.connect(key, self._folder / "sent", patience=0.0))
         where = {
             "mode": config.chain_mode,
             "chain_id": self.deployment.chain_id,
             "ledger": self.deployment.contracts["ledger"],
         }
         events.emit("chain", url=self.url, **where)
+
+    def _embed(self) -> EmbeddedChain:
+        """Start the embedded chain, again if it is killed while it starts."""
+        folder = self._folder / "embedded"
+        for _ in range(STARTS - 1):
+            with suppress(Unreachable):
+                return self._stack.enter_context(EmbeddedChain(folder, supervised=True))
+        return self._stack.enter_context(EmbeddedChain(folder, supervised=True))
 
     def connect(self, key: SigningKey, journal: Path, patience: float = PATIENCE) -> ChainClient:
         """A participant's access; ``journal`` keeps what it sends."""
@@ -148,12 +158,14 @@ class OnChain:
 
     def _deployment(self) -> Deployment:
         """The contracts: deployed once on the embedded chain, named by the configuration elsewhere."""
-        path = self._folder / "deployment.json"
         if self.embedded is None:
             path = Path(self._config.deployment)
-        if not path.is_file():
-            if self.embedded is None:
+            if not path.is_file():
                 raise UsageError(f"there is no deployment at {path}", hint="make one with: attestrain chain deploy")
+            return Deployment.from_bytes(path.read_bytes())
+        path = self._folder / "deployment.json"
+        self.embedded.fund(self._key.address, wei(self._config.budget) + GAS_COINS * WEI)
+        if not path.is_file():
             terms = Terms(
                 beacon_delay=BEACON_DELAY,
                 case_window=CASE_WINDOW,
@@ -174,11 +186,23 @@ class OnChain:
 
     def fund(self, addresses: Iterable[Address]) -> None:
         """Give participants of the embedded chain what they need; elsewhere they bring it along."""
-        if self.embedded is not None:
-            most = max(self.stake("worker"), self.stake("auditor")) + wei(self._config.bond)
-            for address in addresses:
-                if self.client.balance(address) < GAS_COINS * WEI:
-                    self.embedded.fund(address, most + GAS_COINS * WEI)
+        most = max(self.stake("worker"), self.stake("auditor")) + wei(self._config.bond)
+        for address in addresses:
+            self.steadily(functools.partial(self._fund, address, most + GAS_COINS * WEI))
+
+    def _fund(self, address: Address, amount: int) -> None:
+        if self.embedded is not None and self.client.balance(address) < GAS_COINS * WEI:
+            self.embedded.fund(address, amount)
+
+    def greet(self, address: Address) -> None:
+        """A participant has taken a slot: on the embedded chain it gets what it needs."""
+        self.fund([address])
+
+    @property
+    def terms(self) -> ChainTerms:
+        """What participants have to know to take part."""
+        stakes = {role: self.stake(role) for role in ("worker", "auditor")}
+        return ChainTerms(self.url, self.deployment, self.embedded is not None, stakes)
 
     def open(self) -> Captured:
         """Open the run and hear the first beacon."""

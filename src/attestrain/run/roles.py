@@ -10,7 +10,7 @@ from attestrain.attester.simulator import SimulatedMachine
 from attestrain.corpus.dataset import Dataset
 from attestrain.record.digest import Digest
 from attestrain.record.keys import SigningKey
-from attestrain.record.names import Address, Round, Worker
+from attestrain.record.names import Round, Worker
 from attestrain.record.spec import RunSpec
 from attestrain.rules.ledger import Ledger
 from attestrain.run.auditor import AuditorRole
@@ -27,33 +27,15 @@ from attestrain.run.keyring import Keyring
 from attestrain.run.local import LocalNetwork
 from attestrain.run.onchain import OnChain
 from attestrain.run.service.client import Caller, HttpBlobs, HttpExchange
-from attestrain.run.service.members import Member, Members
 from attestrain.run.service.server import Door
+from attestrain.run.stage import SOLO, Stage, slots_of
 from attestrain.run.worker import KEY_EPOCH, Seat, WorkerRole
 from attestrain.settle.client import ChainClient
 from attestrain.train.engine import Engine
 from attestrain.train.task import Task
 
-SOLO = "solo"
-"""The process that trains alone for comparison, and its events."""
 SOLO_POINTS = 6
 """Points of the comparison curve: evaluating costs the others time."""
-
-
-def invited(config: RunConfig, keys: Keyring) -> dict[tuple[str, Worker], Address]:
-    """Who may take which slot of a run on this machine: the accounts whose keys it made."""
-    seats = {"worker": config.schedule.workers, "auditor": config.audit.auditors}
-    return {
-        (role, Worker(slot)): keys.signing(f"{role}-{slot}").address
-        for role, count in seats.items()
-        for slot in range(count)
-    }
-
-
-def members(config: RunConfig, keys: Keyring) -> Members:
-    """Who may write to the service of a run on this machine: everybody invited, and the worker alone with its curve."""
-    found = [(address, Member(role, slot)) for (role, slot), address in invited(config, keys).items()]
-    return Members([*found, (keys.signing(SOLO).address, Member(SOLO, Worker(0)))])
 
 
 class Cast:
@@ -68,6 +50,7 @@ class Cast:
         task: Task,
         keys: Keyring,
         environment: Digest,
+        stage: Stage,
         chain: OnChain | None = None,
         pki: DevPki | None = None,
     ) -> None:
@@ -79,10 +62,11 @@ class Cast:
         self._environment = environment
         self._chain = chain
         self._door: Door | None = None
-        self._workers = [Worker(slot) for slot in range(config.schedule.workers)]
-        self._auditors = [Worker(slot) for slot in range(config.audit.auditors)]
+        self._stage = stage
+        self._all = slots_of(config)
+        self._ours = [place for place in self._all if place[0] in stage.local]
         # Keys are opened before the fork: a key that a process does not need, it forgets by dropping this object.
-        names = [f"worker-{slot}" for slot in self._workers] + [f"auditor-{slot}" for slot in self._auditors]
+        names = [f"{role}-{slot}" for role, slot in self._ours]
         self._keys = {name: (keys.signing(name), keys.signing(f"{name}-session")) for name in names}
         # Each participant gets a simulated machine of its own; the keys of the root stay with the conductor.
         self._machines = {} if pki is None else {name: SimulatedMachine(pki.provision()) for name in names}
@@ -91,16 +75,15 @@ class Cast:
     def start(self, network: LocalNetwork) -> None:
         """Start every process."""
         self._door = network.service.door
-        for slot in self._workers:
-            network.add("worker", slot, functools.partial(self._work, slot))
-        for slot in self._auditors:
-            network.add("auditor", slot, functools.partial(self._audit, slot))
+        for role, slot in self._ours:
+            network.add(role, slot, functools.partial(self._work if role == "worker" else self._audit, slot))
         if not self.finished(network)():
             network.add(SOLO, Worker(0), self._solo)
 
-    def present(self, ledger: Ledger) -> Callable[[], bool]:
-        """Whether all have joined."""
-        return lambda: ledger.slots("worker") == self._workers and ledger.slots("auditor") == self._auditors
+    def gather(self, network: LocalNetwork, ledger: Ledger) -> None:
+        """Wait for all to join as long as the stage's patience lasts, and for one worker as long as it takes."""
+        network.wait(lambda: set(self._all) <= ledger.joins.keys(), self._stage.patience)
+        network.wait(lambda: bool(ledger.present("worker")), self._stage.worker_patience)
 
     def finished(self, network: LocalNetwork) -> Callable[[], bool]:
         """Whether what runs beside the rounds is done too, or will never be."""

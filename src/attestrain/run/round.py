@@ -6,6 +6,7 @@ goes on where it stopped. The conductor does nothing that others could not check
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -81,16 +82,26 @@ class Conductor:
         network: the other processes.
         deadline: most seconds that a step waits for somebody.
         chain: where the log is anchored and beacons come from; None if the spec records its beacon.
+        elsewhere: whether workers come from other machines, where nobody can start them: then a round without any
+            receipt waits for one, however long that takes.
     """
 
     def __init__(
-        self, sequencer: Sequencer, history: History, network: Network, deadline: float, chain: Chain | None = None
+        self,
+        sequencer: Sequencer,
+        history: History,
+        network: Network,
+        deadline: float,
+        chain: Chain | None = None,
+        *,
+        elsewhere: bool = False,
     ) -> None:
         self.sequencer = sequencer
         self.ledger: Ledger = sequencer.ledger
         self.history = history
         self.network = network
         self.chain = chain
+        self.elsewhere = elsewhere
         self.patience = Patience(deadline)
         self.silent: set[Worker] = set()
         self.missed: Counter[Worker] = Counter()
@@ -137,6 +148,8 @@ class Conductor:
         begin = time.monotonic()
         if self.network.wait(lambda: self.working(round_) <= book.receipts.keys(), self.patience.seconds):
             self.patience.note(time.monotonic() - begin)
+        if self.elsewhere:
+            self.network.wait(lambda: bool(standing(self.ledger, round_)), math.inf)
         self.count_missed(round_)
         self.hear_audits(round_)
         if not standing(self.ledger, round_):

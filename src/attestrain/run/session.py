@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from attestrain.record.canonical import canonical
 from attestrain.record.chain import ChainFacts
 from attestrain.record.checkpoint import CheckpointRecord
 from attestrain.record.digest import Digest
-from attestrain.record.names import Address, Round, Text
+from attestrain.record.names import Address, Round, RunId, Text
 from attestrain.record.statements import LogOpen, RunClose
 from attestrain.rules.admission import TRUNK
 from attestrain.rules.faults import Fault, faults
@@ -38,11 +39,13 @@ from attestrain.run.narrator import Narrator
 from attestrain.run.onchain import OnChain
 from attestrain.run.pins import run_policy
 from attestrain.run.preparation import Prepared, prepare, reopen
-from attestrain.run.roles import Cast, invited, members, solo_loss
+from attestrain.run.roles import Cast, solo_loss
 from attestrain.run.round import Conductor
 from attestrain.run.sequencer import Sequencer
 from attestrain.run.service.opening import open_service
 from attestrain.run.settling import Settling
+from attestrain.run.stage import Stage, local_stage
+from attestrain.run.terms import Terms
 from attestrain.store.atomic import write_atomic
 from attestrain.store.blobs import BlobStore
 from attestrain.store.log import DurableLog
@@ -53,8 +56,6 @@ from attestrain.verify.policy import ChainPin
 
 ORIGIN = "attestrain.dev/local"
 """Origin of a local run's log; the run's id follows it."""
-JOIN_SECONDS = 120.0
-"""Seconds the processes of a run have to come up: they load nothing, so only a very busy machine needs many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,11 @@ class Outcome:
     caught: tuple[Fault, ...]
 
 
+def origin_of(run: RunId) -> str:
+    """Origin of a run's log."""
+    return f"{ORIGIN}/{run.hex()[:16]}"
+
+
 def train(config: RunConfig, folder: Path, *, on_event: Watcher) -> Outcome:
     """Start a run in ``folder`` and bring it to its end.
 
@@ -106,7 +112,7 @@ def train(config: RunConfig, folder: Path, *, on_event: Watcher) -> Outcome:
             raise
         # From here on there is a run, which `resume` goes on with.
         write_atomic(run.config, config_toml(config).encode("utf-8"))
-        return _conduct(config, run, prepared, on_event)
+        return conduct(config, run, prepared, on_event, local_stage)
 
 
 def resume(folder: Path, *, on_event: Watcher) -> Outcome:
@@ -119,16 +125,30 @@ def resume(folder: Path, *, on_event: Watcher) -> Outcome:
     run = RunFolder(folder)
     if not run.config.is_file():
         raise UsageError(f"{folder} holds no run that can be resumed", hint="give the run folder that train printed")
+    if run.network.is_file():
+        raise UsageError(f"{folder} is a network", hint=f"go on with: attestrain node --folder {folder}")
     with held(run):
-        return _conduct(load_config(run.config), run, reopen(run), on_event)
+        return conduct(load_config(run.config), run, reopen(run), on_event, local_stage)
 
 
-def _conduct(config: RunConfig, run: RunFolder, prepared: Prepared, on_event: Watcher) -> Outcome:
+def conduct(
+    config: RunConfig,
+    run: RunFolder,
+    prepared: Prepared,
+    on_event: Watcher,
+    set_stage: Callable[[RunConfig, Keyring], Stage],
+) -> Outcome:
+    """Bring a prepared run in a folder that is held to its end, on the stage that ``set_stage`` makes of its keys.
+
+    Raises:
+        Interrupted: stopped by the user.
+        RunFailed: training could not go on.
+    """
     run.logs.mkdir(exist_ok=True)
     keys = Keyring(run.keys)
     tally = Tally(on_event)
     with closing(EventLog(run.events, tally)) as events, DurableLog(run.journal) as log:
-        return _Session(config, run, prepared, keys, events, log, tally).play()
+        return _Session(config, run, prepared, keys, events, log, tally, set_stage(config, keys)).play()
 
 
 class _Session:
@@ -143,6 +163,7 @@ class _Session:
         events: EventLog,
         log: DurableLog,
         tally: Tally,
+        stage: Stage,
     ) -> None:
         self.config = config
         self.run = run
@@ -153,9 +174,10 @@ class _Session:
         self.events = events
         self.log = log
         self.tally = tally
+        self.stage = stage
         self.effort = Effort()
         self.begin = time.monotonic()
-        self.note_key = keys.note(f"{ORIGIN}/{self.spec.run_id.hex()[:16]}")
+        self.note_key = keys.note(origin_of(self.spec.run_id))
         self.store = BlobStore(run.store)
         self.history = History(self.spec, self.store)
         leaves = self.dataset.split("train").leaves
@@ -164,16 +186,25 @@ class _Session:
             None if config.chain_mode == "none" else OnChain(config, run, self.spec, key, self._auditors(), events)
         )
         self.pki = None if config.evidence_mode == "none" else development_pki(run.keys)
-        gate = Gate(self.store, self.history, leaves, invited(config, keys), run.environments, self._examination())
+        gate = Gate(self.store, self.history, leaves, stage.seats, run.environments, self._examination())
         self.sequencer = Sequencer(self.spec, log, key, gate)
         self.environment = self._describe_environment()
-        verifier, accounts = self.note_key.verifier, members(config, keys)
-        service = open_service(run, self.sequencer, self.history, events, self.dataset, verifier, accounts)
+        if self.chain is not None:
+            stage.greeted.append(self.chain.greet)
+        service = open_service(
+            run, self.sequencer, self.history, events, self.dataset, self.note_key.verifier, self._terms(), stage
+        )
         self.network = LocalNetwork(self.sequencer, events, run.logs, service)
-        self.conductor = Conductor(self.sequencer, self.history, self.network, config.local.deadline, self.chain)
+        self.conductor = Conductor(
+            self.sequencer, self.history, self.network, config.local.deadline, self.chain, elsewhere=stage.elsewhere
+        )
         self.narrator = Narrator(events, self.sequencer)
         self.settling = None if self.chain is None else Settling(self.chain, self.sequencer, keys, events)
         self.loss: float | None = None
+
+    def _terms(self) -> Terms:
+        chain = None if self.chain is None else self.chain.terms
+        return Terms(self.config.local.keep_states_every, self.config.evidence_mode, chain)
 
     def _examination(self) -> Examination | None:
         if self.chain is None:
@@ -191,7 +222,8 @@ class _Session:
         """
         document = environment(self.spec, self.task)
         digest = environment_digest(document)
-        joins = [item.statement for held in self.sequencer.ledger.joins.values() for item in held]
+        joined, ours = self.sequencer.ledger.joins, self.stage.local
+        joins = [item.statement for (role, _), held in joined.items() if role in ours for item in held]
         if any(join.environment != digest for join in joins):
             hint = "resume it with the torch build, thread settings and kind of CPU that it began with"
             raise UsageError("this run was begun in another environment, which computes other bits", hint=hint)
@@ -216,7 +248,7 @@ class _Session:
     def _conduct(self, evaluate: Evaluator) -> Checkpoint:
         """From opening to close, with everybody there."""
         self._announce()
-        shared = (self.environment, self.chain, self.pki)
+        shared = (self.environment, self.stage, self.chain, self.pki)
         cast = Cast(self.config, self.run, self.spec, self.dataset, self.task, self.keys, *shared)
         try:
             if self.chain is not None:
@@ -226,7 +258,7 @@ class _Session:
             gc.collect()
             gc.freeze()
             cast.start(self.network)
-            self.network.wait(cast.present(self.sequencer.ledger), JOIN_SECONDS)
+            cast.gather(self.network, self.sequencer.ledger)
             final = self._play_rounds(evaluate)
             self.network.wait(cast.finished(self.network), self.config.local.deadline)
             self._hear_cases()
@@ -266,7 +298,7 @@ class _Session:
             self.sequencer.state(LogOpen(self.spec.run_id, self.sequencer.address, origin, public))
         if self.chain is not None:
             self.conductor.open()
-            self.chain.fund(invited(self.config, self.keys).values())
+            self.chain.fund(self.stage.seats.values())
 
     def _auditors(self) -> tuple[Address, ...]:
         """Accounts that stand behind the run's auditors."""

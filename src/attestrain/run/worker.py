@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attestrain.corpus.dataset import Split
@@ -31,7 +31,7 @@ from attestrain.train.state import State, genesis_state
 from attestrain.train.trace import OnSegment, RoundInputs, RoundWork, SegmentWork, run_round
 
 KEY_EPOCH = KeyEpoch(0)
-"""Local workers keep one session key for the whole run."""
+"""The first session key, which lives for the whole run unless its owner leaves."""
 OWN_BLOBS = "blobs"
 """Folder of a worker's own blobs within its memory."""
 
@@ -45,12 +45,14 @@ class Seat:
         session: key that signs its statements.
         environment: digest of the environment it registered.
         folder: its own memory.
+        key_epoch: which life of the session key this is.
     """
 
     slot: Worker
     session: SigningKey
     environment: Digest
     folder: Path
+    key_epoch: KeyEpoch = KEY_EPOCH
 
 
 class WorkerRole:
@@ -70,6 +72,7 @@ class WorkerRole:
         self._engine = engine
         self._split = split
         self._session = seat.session
+        self._key_epoch = seat.key_epoch
         self._environment = seat.environment
         self._own = BlobStore(seat.folder / OWN_BLOBS)
         self._journal = Journal(seat.folder / "journal")
@@ -120,7 +123,9 @@ class WorkerRole:
             self._work = self._train(round_, self.begin(round_))
             slot = self._record(self._work)
         receipt = self._receipt(self._trace(slot))
-        if sha256(receipt.signing_digest()) != slot.digest:
+        # Work that was journalled before its owner left and came back is signed by the new key; the old one is void.
+        lives = (replace(receipt, key_epoch=KeyEpoch(number)) for number in range(self._key_epoch + 1))
+        if slot.digest not in {sha256(life.signing_digest()) for life in lives}:
             raise AssertionError(f"round {round_} was journalled with another receipt")
         self._follower.exchange.submit(sign(receipt, self._session).to_bytes())
 
@@ -214,7 +219,7 @@ class WorkerRole:
             branch=TRUNK,
             round=trace.round,
             worker=self._slot,
-            key_epoch=KEY_EPOCH,
+            key_epoch=self._key_epoch,
             base=opened.base,
             first_state=state_root(trace.states[0]),
             last_state=state_root(trace.states[-1]),
@@ -241,7 +246,7 @@ class WorkerRole:
             branch=TRUNK,
             round=round_,
             worker=self._slot,
-            key_epoch=KEY_EPOCH,
+            key_epoch=self._key_epoch,
             trace_root=trace.root,
             trace_blob=slot.trace.root,
             trace_size=Size(slot.trace.size),

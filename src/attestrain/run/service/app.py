@@ -93,6 +93,11 @@ def _add_run_routes(app: FastAPI, desk: Desk) -> None:
         """The run spec, in the canonical bytes that name the run."""
         return Response(desk.spec_bytes, media_type="application/json")
 
+    @app.get("/v1/run/terms", tags=["run"])
+    async def terms() -> Response:
+        """What participants have to know besides the spec: evidence that is asked for, the chain, what is kept."""
+        return Response(desk.terms, media_type="application/json")
+
     @app.get("/v1/run/dataset/{name}", tags=["run"])
     async def dataset(name: Annotated[str, Path(pattern=r"^[a-z]+\.[a-z]+$", max_length=64)]) -> Response:
         """A file of the dataset, if its salt is public."""

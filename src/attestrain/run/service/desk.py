@@ -85,6 +85,7 @@ class Desk:
         doorman: knows who may write.
         places: files.
         files: names of the dataset's files that may be downloaded.
+        terms: the terms document.
     """
 
     spec: RunSpec
@@ -93,6 +94,7 @@ class Desk:
     doorman: Doorman
     places: Places
     files: frozenset[str]
+    terms: bytes
     mailbox: Mailbox = field(default_factory=Mailbox)
     metrics: Metrics = field(default_factory=Metrics)
     progress: Progress = field(default_factory=Progress)

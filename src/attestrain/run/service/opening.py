@@ -9,10 +9,11 @@ from attestrain.run.folder import RunFolder
 from attestrain.run.follower import History
 from attestrain.run.sequencer import Sequencer
 from attestrain.run.service.auth import Doorman, service_id
-from attestrain.run.service.clerk import Claim, Clerk
+from attestrain.run.service.clerk import Clerk
 from attestrain.run.service.desk import Desk, Places
-from attestrain.run.service.members import Members
-from attestrain.run.service.server import LOOPBACK, Service
+from attestrain.run.service.server import Service
+from attestrain.run.stage import Stage
+from attestrain.run.terms import Terms
 from attestrain.store.blobs import BlobStore
 
 
@@ -23,11 +24,8 @@ def open_service(
     events: EventLog,
     dataset: Dataset,
     log_key: VerifierKey,
-    members: Members,
-    *,
-    claim: Claim | None = None,
-    host: str = LOOPBACK,
-    port: int = 0,
+    terms: Terms,
+    stage: Stage,
 ) -> Service:
     """The service of a run, listening; it answers once it is started.
 
@@ -38,10 +36,8 @@ def open_service(
         events: told what happens.
         dataset: handed out if its salt is public.
         log_key: checks the transcript's checkpoints.
-        members: who may write.
-        claim: gives slots to those who were invited.
-        host: address to listen on.
-        port: 0 for any that is free.
+        terms: what participants have to know besides the spec.
+        stage: who may write, and where to listen.
 
     Raises:
         UsageError: the address cannot be listened on.
@@ -53,6 +49,8 @@ def open_service(
     name = service_id(sequencer.ledger.spec.run_id, sequencer.address, str(log_key))
     public = dataset.manifest.salt == "public"
     files = frozenset(path.name for path in dataset.folder.iterdir() if path.is_file()) if public else frozenset[str]()
-    clerk = Clerk(sequencer, history, events, claim)
+    clerk = Clerk(sequencer, history, events, stage.claim)
     places = Places(store, run.environments, run.evidence, dataset.folder, run.events)
-    return Service(Desk(sequencer.ledger.spec, name, clerk, Doorman(name, members), places, files), host, port)
+    doorman = Doorman(name, stage.members)
+    desk = Desk(sequencer.ledger.spec, name, clerk, doorman, places, files, terms.to_bytes())
+    return Service(desk, stage.host, stage.port)
