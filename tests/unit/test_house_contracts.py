@@ -55,7 +55,7 @@ def test_empty_house_keeps_its_contracts(house: Path) -> None:
         ("verify/planted.py", "import attestrain.corpus", [LAYERS]),
         ("record/planted.py", "import attestrain.rules", [LAYERS]),
         ("appraise/planted.py", "import attestrain.update", [LAYERS]),
-        ("train/planted.py", "import attestrain.store", [LAYERS]),
+        ("train/planted.py", "import attestrain.settle", [LAYERS]),
         ("report/planted.py", "import attestrain.run", [LAYERS]),
         ("record/planted.py", "def later():\n    import torch", [PURE]),
         ("verify/planted.py", "import rich.console", [PURE]),

@@ -53,12 +53,7 @@ def check_collateral(quote: Quote, collateral: Collateral, policy: EvidencePolic
         require(len(chain) == ISSUED_BY_ROOT, f"{name} has {len(chain)} certificates, not {ISSUED_BY_ROOT}")
     leaf, *issuers = read_chain(quote.chain, at, "the quote's certificate chain")
     _check_revocations(quote, collateral, (leaf, *issuers), at)
-    tcb = (collateral.tcb_info_issuer_chain, collateral.tcb_info, collateral.tcb_info_signature)
-    enclave = (collateral.qe_identity_issuer_chain, collateral.qe_identity, collateral.qe_identity_signature)
-    for what, (chain, text, signature) in (("the TCB info", tcb), ("the QE identity", enclave)):
-        signer, _ = read_chain(chain, at, f"the chain of {what}")
-        check_signed(public_key(signer, what), signature, text.encode(), what)
-        _check_age(_statement_period(text, what), policy, at)
+    _check_statements(collateral, policy, at)
     return leaf
 
 
@@ -78,16 +73,29 @@ def _check_revocations(quote: Quote, collateral: Collateral, chain: tuple[x509.C
         require(found is None, f"{what} revokes the platform's certificate {serial:x}")
 
 
+def _check_statements(collateral: Collateral, policy: EvidencePolicy, at: int) -> None:
+    tcb = (collateral.tcb_info_issuer_chain, collateral.tcb_info, collateral.tcb_info_signature)
+    enclave = (collateral.qe_identity_issuer_chain, collateral.qe_identity, collateral.qe_identity_signature)
+    signers: dict[tuple[bytes, ...], x509.Certificate] = {}
+    for what, (chain, text, signature) in (("the TCB info", tcb), ("the QE identity", enclave)):
+        if chain not in signers:  # both have the same one as a rule
+            signers[chain], _ = read_chain(chain, at, f"the chain of {what}")
+        check_signed(public_key(signers[chain], what), signature, text.encode(), what)
+        _check_age(_statement_period(text, what), policy, at)
+
+
 def _check_period(period: _Period, at: int) -> None:
-    issued, expires = period.issued, period.expires
-    require(issued <= at + SKEW, f"{period.what} was issued at {shown(issued)}, after the evidence of {shown(at)}")
-    require(at < expires, f"{period.what} expired at {shown(expires)}, before the evidence of {shown(at)}")
+    if period.issued > at + SKEW:
+        raise Refused(f"{period.what} was issued at {shown(period.issued)}, after the evidence of {shown(at)}")
+    if period.expires <= at:
+        raise Refused(f"{period.what} expired at {shown(period.expires)}, before the evidence of {shown(at)}")
 
 
 def _check_age(period: _Period, policy: EvidencePolicy, at: int) -> None:
     _check_period(period, at)
-    age = f"{(at - period.issued) // DAY} days old, not at most {policy.most_age // DAY}"
-    require(at - period.issued <= policy.most_age, f"{period.what} of {shown(period.issued)} is {age}")
+    if at - period.issued > policy.most_age:
+        age = f"{(at - period.issued) // DAY} days old, not at most {policy.most_age // DAY}"
+        raise Refused(f"{period.what} of {shown(period.issued)} is {age}")
 
 
 def _list_period(revoked: x509.CertificateRevocationList, what: str) -> _Period:

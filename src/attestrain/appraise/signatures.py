@@ -76,8 +76,8 @@ def _check_valid(certificate: x509.Certificate, at: int, what: str) -> None:
         end = int(certificate.not_valid_after_utc.timestamp())
     except UNREADABLE as error:
         raise Refused(f"{what} has dates that cannot be read: {error}") from error
-    period = f"{shown(begin)} to {shown(end)}"
-    require(begin <= at <= end, f"{what} holds a certificate valid from {period}, not at {shown(at)}")
+    if not begin <= at <= end:
+        raise Refused(f"{what} holds a certificate valid from {shown(begin)} to {shown(end)}, not at {shown(at)}")
 
 
 def read_revocations(data: bytes, issuer: x509.Certificate, what: str) -> x509.CertificateRevocationList:
