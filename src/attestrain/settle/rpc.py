@@ -1,7 +1,7 @@
 """JSON-RPC to an EVM chain over HTTP; every answer is bounded and checked for its shape before it is used.
 
 Our own few lines and no chain library: those take a second to load in every process that talks to a chain, and hand on
-what a node says as it comes (docs/adr/0005-chain-client.md). The test suite holds our bytes against eth-account's and
+what a node says as it comes (docs/adr/0008-chain-client.md). The test suite holds our bytes against eth-account's and
 eth-abi's.
 """
 
