@@ -99,6 +99,7 @@ class OnChain:
         self._events = events
         self._stack = ExitStack()
         self._tending = threading.Lock()
+        self._dead = False
         self.embedded: EmbeddedChain | None = None
         self._folder.mkdir(exist_ok=True)
         if config.chain_mode == "embedded":
@@ -128,11 +129,12 @@ class OnChain:
         return ChainClient(self.url, self.deployment, key, journal, embedded=embedded, patience=patience)
 
     def tend(self) -> None:
-        """Start an embedded chain that was killed again, from its last durable state."""
+        """Tell that the embedded chain was killed: it starts again by itself, from its last durable state."""
+        dead = self.embedded is not None and not self.embedded.alive()
         with self._tending:
-            if self.embedded is not None and not self.embedded.alive():
+            if dead and not self._dead and self.embedded is not None:
                 self._events.emit("restart", role="chain", worker=0, exit=self.embedded.exit)
-                self.embedded.restart()
+            self._dead = dead
 
     def steadily(self, work: Callable[[], T]) -> T:
         """Do ``work``, which may be repeated, again if the embedded chain was killed meanwhile."""
@@ -143,9 +145,8 @@ class OnChain:
             except Unreachable:
                 if self.embedded is None or time.monotonic() > end:
                     raise
-            # Somebody else may have started it again already, or the system not have told us yet that it is gone.
-            time.sleep(0.1)
             self.tend()
+            time.sleep(0.1)
 
     @property
     def claims(self) -> Path:
