@@ -19,7 +19,22 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from attestrain.cli import chain, demo, doctor, init, inspect, replay, report, tamper, train, verify
+from attestrain.cli import (
+    chain,
+    demo,
+    doctor,
+    init,
+    inspect,
+    join,
+    network,
+    node,
+    replay,
+    report,
+    tamper,
+    train,
+    verify,
+    watch,
+)
 from attestrain.cli.options import examples
 from attestrain.cli.terminal import complain, complain_of
 from attestrain.errors import AttestrainError, ExitCode
@@ -37,9 +52,10 @@ app = typer.Typer(
     ),
 )
 
-for command in (init, demo, train, verify, replay, report, inspect, tamper, doctor):
+for command in (init, demo, train, node, join, watch, verify, replay, report, inspect, tamper, doctor):
     name = command.__name__.rpartition(".")[2]
     app.command(name, short_help=command.SUMMARY, epilog=command.EXAMPLES)(command.run)
+app.add_typer(network.app, name="network", short_help=network.SUMMARY)
 app.add_typer(chain.app, name="chain", short_help=chain.SUMMARY)
 
 

@@ -67,6 +67,19 @@ def resume_run(folder: Path, *, quiet: bool) -> Finished:
     return _run(folder, work, quiet=quiet)
 
 
+def node_run(folder: Path, roles: list[str], patience: float, *, quiet: bool) -> Finished:
+    """Conduct the network in ``folder``, showing it; errors as `train_run`."""
+    from attestrain.run.network import play_network
+
+    def work(view: View) -> Outcome:
+        with suppress(AttestrainError):
+            for line in read_events(folder / FILE):
+                view.story.tell(line)
+        return play_network(folder, roles, patience, on_event=view.on_event)
+
+    return _run(folder, work, quiet=quiet)
+
+
 def _run(folder: Path, work: Callable[[View], Outcome], *, quiet: bool) -> Finished:
     reference = load_reference()
     try:

@@ -58,10 +58,15 @@ def read_events(path: Path) -> list[Line]:
     except OSError as error:
         raise UsageError(f"events cannot be read from {path}: {error.strerror}") from error
     whole = data[: data.rfind(b"\n") + 1]
-    return [_read(line, f"{path}:{number}") for number, line in enumerate(whole.splitlines(), start=1)]
+    return [read_line(line, f"{path}:{number}") for number, line in enumerate(whole.splitlines(), start=1)]
 
 
-def _read(line: bytes, where: str) -> Line:
+def read_line(line: bytes, where: str) -> Line:
+    """One line of the file; ``where`` it stands, for messages.
+
+    Raises:
+        FormatError: it is not an event.
+    """
     check_nesting(line)
     try:
         value = json.loads(line)

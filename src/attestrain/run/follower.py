@@ -6,7 +6,9 @@ updates stops them.
 
 from __future__ import annotations
 
-from attestrain.errors import Refuted
+from collections.abc import Callable, Sequence
+
+from attestrain.errors import FormatError, Refuted
 from attestrain.record.blob import BlobRef
 from attestrain.record.names import Round, Worker
 from attestrain.record.spec import RunSpec
@@ -65,6 +67,18 @@ class History:
             raise Refuted(f"round {round_} opens on a checkpoint that does not follow from the updates")
         return checkpoint
 
+    def adopt(self, ledger: Ledger, checkpoint: Checkpoint) -> None:
+        """Go on from ``checkpoint`` instead of deriving it, if the transcript names it for its round.
+
+        Raises:
+            FormatError: it does not.
+        """
+        round_ = checkpoint.record.round
+        book = ledger.rounds.get(round_)
+        if book is None or book.opened.statement.base != checkpoint.record.digest:
+            raise FormatError(f"the transcript names another checkpoint for round {round_}")
+        self._keep(checkpoint)
+
     def derive(self, ledger: Ledger, round_: Round) -> Advance:
         """What the updates of ``round_`` make of its checkpoint."""
         base = self._kept.get(round_, self._latest)
@@ -106,7 +120,25 @@ class Follower:
             Refuted: the sequencer passed on an entry that may not stand.
             Stopped: the network is gone.
         """
-        for entry in self.exchange.poll(self.ledger.size):
+        self.file(self.exchange.poll(self.ledger.size))
+
+    def read_up(self, read: Callable[[int], Sequence[bytes]]) -> None:
+        """File everything that there is now, without waiting for more. Errors as `sync`.
+
+        Args:
+            read: gives entries from an index on, and nothing at the end.
+        """
+        while entries := read(self.ledger.size):
+            self.file(entries)
+
+    def file(self, entries: Sequence[bytes]) -> None:
+        """File ``entries``, the next ones of the transcript.
+
+        Raises:
+            Refuted: one of them may not stand.
+            FormatError: one of them is malformed.
+        """
+        for entry in entries:
             signed = Signed.from_bytes(entry)
             admit(self.ledger, signed)
             self.ledger.file(signed)

@@ -21,7 +21,7 @@ from attestrain.record.keys import SigningKey
 from attestrain.record.names import RunId, Worker
 from attestrain.record.spec import MAX_WORKERS
 from attestrain.record.statements import ROLES
-from attestrain.run.service.server import Door
+from attestrain.run.service.auth import Door
 from attestrain.store.atomic import write_atomic
 from attestrain.store.keystore import PRIVATE, read_private
 

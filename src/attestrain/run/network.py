@@ -29,9 +29,8 @@ from attestrain.run.invite import Invite, fingerprint
 from attestrain.run.keyring import Keyring
 from attestrain.run.preparation import Prepared, prepare, reopen
 from attestrain.run.service.app import CLAIM
-from attestrain.run.service.auth import service_id
+from attestrain.run.service.auth import Door, service_id
 from attestrain.run.service.members import INVITED, Member, Members
-from attestrain.run.service.server import Door
 from attestrain.run.session import Outcome, conduct, origin_of
 from attestrain.run.stage import ROLES, SOLO, Stage, slots_of
 from attestrain.store.atomic import write_atomic

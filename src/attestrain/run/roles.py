@@ -26,8 +26,8 @@ from attestrain.run.jury import Jury
 from attestrain.run.keyring import Keyring
 from attestrain.run.local import LocalNetwork
 from attestrain.run.onchain import OnChain
+from attestrain.run.service.auth import Door
 from attestrain.run.service.client import Caller, HttpBlobs, HttpExchange
-from attestrain.run.service.server import Door
 from attestrain.run.stage import SOLO, Stage, slots_of
 from attestrain.run.worker import KEY_EPOCH, Seat, WorkerRole
 from attestrain.settle.client import ChainClient

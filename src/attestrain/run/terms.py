@@ -1,4 +1,4 @@
-"""The terms of a network: what participants have to know besides the run spec. The sequencer serves them to everybody."""
+"""The terms of a network: what participants have to know besides the run spec. The sequencer serves them."""
 
 from __future__ import annotations
 

@@ -91,6 +91,21 @@ class WorkerRole:
                     self._act(last, ledger.rounds[last])
                 self._follower.sync()
 
+    def settled(self) -> bool:
+        """Publish what was last committed, if that is due; whether nothing is left to publish."""
+        rounds = self._follower.ledger.rounds
+        committed = [round_ for round_, book in rounds.items() if self._slot in book.receipts]
+        if not committed or self._slot in rounds[committed[-1]].published:
+            return True
+        if self._drawn(committed[-1]) is None:
+            return False
+        self._publish(committed[-1])
+        return True
+
+    def close(self) -> None:
+        """Give the journal back, without a run."""
+        self._journal.close()
+
     def _act(self, round_: Round, book: RoundBook) -> None:
         """Do what the round asks of this worker next. Refused or late, it sits the round out and joins in the next."""
         if book.aggregated is not None or self._given_up == round_:

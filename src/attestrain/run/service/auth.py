@@ -58,6 +58,14 @@ class Denied(AttestrainError):
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """Where a service is found, and the name for which requests to it are signed."""
+
+    url: str
+    service: Digest
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who signed a request, what it acts for, and the digest of the body it promised."""
 

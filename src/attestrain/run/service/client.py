@@ -10,8 +10,9 @@ import json
 import math
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,9 +25,8 @@ from attestrain.record.keys import SigningKey
 from attestrain.record.names import Index
 from attestrain.record.tiles import MAX_ENTRY
 from attestrain.run.exchange import Refusal, Stopped
-from attestrain.run.service.auth import sign_request
+from attestrain.run.service.auth import Door, sign_request
 from attestrain.run.service.limits import MAX_ANSWER, MAX_BATCH, MAX_BATCH_BLOBS, MAX_WAIT
-from attestrain.run.service.server import Door
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 120.0
@@ -116,25 +116,57 @@ class Caller:
         Raises:
             Stopped: no answer for as long as patience lasts.
         """
+
+        def take(answer: httpcore.Response) -> Answer:
+            return Answer(answer.status, _read(answer, most))
+
+        return self._persist(lambda: self._once(method, target, body, content, kind, seconds, take))
+
+    def _persist(self, attempt: Callable[[], tuple[Answer, float]]) -> Answer:
         begin, pause = time.monotonic(), FIRST_PAUSE
         while True:
             try:
-                answer, wait = self._once(method, target, body, content, kind, most, seconds)
+                answer, wait = attempt()
                 if answer.status not in TRY_AGAIN:
                     return answer
                 reason = answer.why
-            except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
+            except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
                 reason, wait = str(error) or type(error).__name__, 0.0
             if time.monotonic() - begin > self._patience:
                 raise Stopped(f"{self._door.url} does not answer: {reason}")
             time.sleep(max(wait, pause * random.uniform(0.5, 1.0)))
             pause = min(2 * pause, LONGEST_PAUSE)
 
+    def fetch_file(self, target: str, path: Path, most: int) -> None:
+        """Write an answer of at most ``most`` bytes to ``path``, piece by piece; from the beginning after a failure.
+
+        Raises:
+            Unreachable: the service does not hand it out.
+            FormatError: it is longer.
+            UsageError: the file cannot be written.
+            Stopped: no answer for as long as patience lasts.
+        """
+
+        def take(answer: httpcore.Response) -> Answer:
+            if answer.status != 200:
+                return Answer(answer.status, _read(answer, MAX_SMALL))
+            try:
+                with path.open("wb") as file:
+                    for piece in _pieces(answer, most):
+                        file.write(piece)
+            except OSError as error:
+                raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+            return Answer(answer.status, b"")
+
+        answer = self._persist(lambda: self._once("GET", target, None, None, JSON, READ_SECONDS, take))
+        if answer.status != 200:
+            raise Unreachable(f"{target} cannot be had: {answer.why}")
+
     def once(self, method: str, target: str, body: bytes, seconds: float) -> None:
         """Send something that need not arrive."""
         try:
-            self._once(method, target, body, None, JSON, MAX_SMALL, seconds)
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError, FormatError):
+            self._once(method, target, body, None, JSON, seconds, _take_small)
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, FormatError):
             return
 
     def _once(
@@ -144,8 +176,8 @@ class Caller:
         body: Buffer | None,
         content: Digest | None,
         kind: str,
-        most: int,
         seconds: float,
+        take: Callable[[httpcore.Response], Answer],
     ) -> tuple[Answer, float]:
         """One attempt; returns the answer, and the seconds it asks to wait before the next one."""
         target = self._prefix + target
@@ -162,17 +194,24 @@ class Caller:
         with self._pool.stream(
             method, url, headers=headers, content=content_bytes, extensions={"timeout": limits}
         ) as answer:
-            return Answer(answer.status, _read(answer, most)), _wait(answer)
+            return take(answer), _wait(answer)
+
+
+def _take_small(answer: httpcore.Response) -> Answer:
+    return Answer(answer.status, _read(answer, MAX_SMALL))
 
 
 def _read(answer: httpcore.Response, most: int) -> bytes:
-    found, size = [], 0
+    return b"".join(_pieces(answer, most))
+
+
+def _pieces(answer: httpcore.Response, most: int) -> Iterator[bytes]:
+    size = 0
     for piece in answer.iter_stream():
         size += len(piece)
         if size > most:
             raise FormatError(f"the service answers with more than {most} bytes")
-        found.append(piece)
-    return b"".join(found)
+        yield piece
 
 
 def _wait(answer: httpcore.Response) -> float:
@@ -181,10 +220,16 @@ def _wait(answer: httpcore.Response) -> float:
 
 
 class HttpExchange:
-    """An exchange over HTTP; see `Exchange`."""
+    """An exchange over HTTP; see `Exchange`.
 
-    def __init__(self, caller: Caller) -> None:
+    Args:
+        caller: reaches the sequencer.
+        say: also told what is reported, on this side.
+    """
+
+    def __init__(self, caller: Caller, say: Callable[[str, dict[str, Any]], None] | None = None) -> None:
         self._caller = caller
+        self._say = say
 
     def submit(self, entry: bytes) -> Index:
         """Append an entry; see `Exchange`."""
@@ -216,6 +261,8 @@ class HttpExchange:
 
     def tell(self, kind: str, /, **data: Any) -> None:
         """Report progress; see `Exchange`."""
+        if self._say is not None:
+            self._say(kind, data)
         self._caller.once("POST", "/v1/events", json.dumps({"kind": kind, "data": data}).encode(), TELL_SECONDS)
 
     def describe(self, what: str, document: bytes) -> Digest:

@@ -9,14 +9,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import uvicorn
 
 from attestrain.errors import RunFailed, UsageError
-from attestrain.record.digest import Digest
 from attestrain.run.process import signals_held
 from attestrain.run.service.app import build_app
+from attestrain.run.service.auth import Door
 from attestrain.run.service.desk import Desk
 from attestrain.run.service.limits import MAX_CONNECTIONS, MAX_HEADERS
 from attestrain.run.service.mailbox import Mailbox
@@ -29,14 +28,6 @@ START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 PAUSE_SECONDS = 30.0
 """Longest wait for the service to come to a point where it can be held."""
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """Where a service is found, and the name for which requests to it are signed."""
-
-    url: str
-    service: Digest
 
 
 class Service:
