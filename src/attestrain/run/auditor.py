@@ -56,9 +56,10 @@ class AuditorRole:
             for draw in open_draws:
                 self._answer(draw)
             self._sit_on_jury()
-            if open_draws:
+            if open_draws and self._effort.due():
                 self._follower.exchange.tell(CPU, **self._effort.report())
             self._follower.sync()
+        self._follower.exchange.tell(CPU, **self._effort.report())
 
     def _open_draws(self) -> list[Draw]:
         """Draws of this auditor that can be answered: the worker has published, no finding stands yet."""

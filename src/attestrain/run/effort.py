@@ -17,6 +17,8 @@ from attestrain.run.events import Event, Watcher
 
 CPU = "cpu"
 """Kind of the events that carry effort."""
+EVERY = 10.0
+"""Seconds between reports; a process that is killed takes what it has not told with it."""
 KINDS = ("training", "replay", "evaluation")
 """What effort is counted apart; the rest of a process's time is protocol: hashing, signing, storing, talking."""
 
@@ -26,6 +28,7 @@ class Effort:
 
     def __init__(self) -> None:
         self._begin = time.process_time()
+        self._next = 0.0
         self._spent: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
@@ -37,10 +40,18 @@ class Effort:
         finally:
             self._spent[kind] += time.process_time() - begin
 
-    def report(self) -> dict[str, Any]:
-        """Data of a ``cpu`` event: the process, its kinds and its total, in seconds."""
+    def due(self) -> bool:
+        """Whether it is time to tell again: telling costs too."""
+        return time.monotonic() >= self._next
+
+    def report(self, rest: str = "") -> dict[str, Any]:
+        """Data of a ``cpu`` event: the process, its kinds, its total, in seconds; ``rest`` names what the rest was."""
+        self._next = time.monotonic() + EVERY
+        total = time.process_time() - self._begin
+        if rest:
+            self._spent[rest] = total - sum(self._spent.values())
         spent = {kind: round(self._spent[kind], 3) for kind in KINDS}
-        return {"process": os.getpid(), **spent, "total": round(time.process_time() - self._begin, 3)}
+        return {"process": os.getpid(), **spent, "total": round(total, 3)}
 
 
 class Tally:

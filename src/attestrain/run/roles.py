@@ -17,6 +17,7 @@ from attestrain.run.auditor import AuditorRole
 from attestrain.run.baseline import train_solo
 from attestrain.run.cheats import CARRIED, DoctoringWorker, make_cheat
 from attestrain.run.config import RunConfig
+from attestrain.run.effort import CPU, Effort
 from attestrain.run.enrolment import Enrolment, Place, latest_beacon
 from attestrain.run.evaluation import Evaluator
 from attestrain.run.events import EventLog
@@ -145,10 +146,13 @@ class Cast:
         engine = Engine(self._spec, self._task)
         evaluate = Evaluator(Engine(self._spec, self._task), self._dataset, self._config.local.validation_sequences)
         rounds = self._spec.schedule.rounds
-        every = max(1, rounds // SOLO_POINTS)
+        every, effort = max(1, rounds // SOLO_POINTS), Effort()
         for round_, params in train_solo(engine, self._dataset):
             if (rounds - 1 - round_) % every == 0:
-                exchange.tell(SOLO, round=round_, loss=evaluate(params), last=round_ == rounds - 1)
+                with effort.on("evaluation"):
+                    loss = evaluate(params)
+                exchange.tell(SOLO, round=round_, loss=loss, last=round_ == rounds - 1)
+        exchange.tell(CPU, **effort.report(rest="training"))
 
 
 def solo_loss(events: EventLog) -> float | None:

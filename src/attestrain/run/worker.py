@@ -90,6 +90,7 @@ class WorkerRole:
                 if (last := ledger.last_round()) is not None:
                     self._act(last, ledger.rounds[last])
                 self._follower.sync()
+        self._follower.exchange.tell(CPU, **self._effort.report())
 
     def settled(self) -> bool:
         """Publish what was last committed, if that is due; whether nothing is left to publish."""
@@ -268,7 +269,8 @@ class WorkerRole:
             update_root=trace.update.root,
         )
         self._follower.exchange.submit(sign(published, self._session).to_bytes())
-        self._follower.exchange.tell(CPU, **self._effort.report())
+        if self._effort.due():
+            self._follower.exchange.tell(CPU, **self._effort.report())
 
     def _upload_states(self, trace: Trace, slot: Slot) -> None:
         drawn = set(self._drawn(trace.round) or ())

@@ -18,7 +18,7 @@ from attestrain.run.sequencer import Sequencer
 from attestrain.run.service.members import Member
 from attestrain.update.checkpoint import stored_bytes
 
-TOLD = {"worker": ("segment", "cpu"), "auditor": ("finding", "unanswered", "cpu"), "solo": ("solo",)}
+TOLD = {"worker": ("segment", "cpu"), "auditor": ("finding", "unanswered", "cpu"), "solo": ("solo", "cpu")}
 """What each role may report; anything else would forge what watchers see of others."""
 OWN = {"segment"}
 """Reports that are about the slot of whoever makes them."""
