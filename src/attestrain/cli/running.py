@@ -174,6 +174,9 @@ def show_result(finished: Finished) -> None:
             f"caught: worker {caught.worker}, round {caught.round}, segment {caught.segment}: {caught.detail}; "
             f"excluded while round {caught.during} was trained"
         )
+    if (cpu := story.chain.shares) is not None:
+        spent = f"training {cpu.training:.0f} s, replay {cpu.replay:.0f} s, evaluation {cpu.evaluation:.0f} s"
+        show(f"cpu of all processes: {spent}, everything else {cpu.protocol:.0f} s ({100 * cpu.overhead:.1f} %)")
     show(f"time: {story.seconds:.0f} s; pictures: {shown_path(outcome.folder)}/loss.svg, timeline.svg")
     if finished.report is not None:
         show(f"report: {shown_path(finished.report)}")

@@ -72,11 +72,12 @@ class Shares:
     training: float
     replay: float
     protocol: float
+    evaluation: float = 0.0
 
     @property
     def overhead(self) -> float:
-        """Share of everything that is neither training nor replay."""
-        total = self.training + self.replay + self.protocol
+        """Share of everything that is neither training nor replay nor evaluation: what the protocol costs."""
+        total = self.training + self.replay + self.protocol + self.evaluation
         return self.protocol / total if total > 0 else 0.0
 
 
@@ -182,7 +183,7 @@ def _claimed(story: ChainStory, line: Line) -> None:
 
 
 def _share(story: ChainStory, line: Line) -> None:
-    seconds = (line.number(f"{part}_seconds") or 0.0 for part in ("training", "replay", "protocol"))
+    seconds = (line.number(f"{part}_seconds") or 0.0 for part in ("training", "replay", "protocol", "evaluation"))
     story.shares = Shares(*seconds)
 
 
