@@ -16,8 +16,21 @@ from attestrain.verify.chain import ChainState
 from attestrain.verify.checks import Missing, require
 
 
+def check_prefixes(ledger: Ledger, log: Log) -> tuple[None, str]:
+    """What a beacon says was anchored is a prefix of this log: the transcript's own word, chain or not.
+
+    Raises:
+        Contradiction: it is not.
+    """
+    for epoch, filed in ledger.beacons.items():
+        said = filed.statement
+        same = epoch == 0 or log.root(said.size) == said.root
+        require(same, f"the anchor of epoch {epoch} is not over this log's first {said.size} entries")
+    return None, f"{len(ledger.beacons)} beacons over prefixes of this log"
+
+
 def check_anchors(ledger: Ledger, log: Log, state: ChainState) -> tuple[RunWords, str]:
-    """Hold the transcript against what its sequencer told the chain.
+    """Hold a transcript that `check_prefixes` passed against what its sequencer told the chain.
 
     Raises:
         Missing: the run is not over, or the bundle does not prove the run's words.
@@ -31,7 +44,6 @@ def check_anchors(ledger: Ledger, log: Log, state: ChainState) -> tuple[RunWords
     require(run.closed, "the run is not closed on chain")
     epochs = len(ledger.beacons)
     require(run.epochs == epochs, f"the chain holds {run.epochs} anchors, the transcript implies {epochs}")
-    _require_roots(ledger, log)
     word = accumulator.opened(ledger.spec.run_id, sequencer)
     for epoch, filed in ledger.beacons.items():
         said = filed.statement
@@ -43,11 +55,3 @@ def check_anchors(ledger: Ledger, log: Log, state: ChainState) -> tuple[RunWords
     require(run.accumulator == word, "anchors and beacons of the transcript are not those on chain")
     late = f", {run.missed} blocks missed" if run.missed else ""
     return run, f"{epochs} anchors, the last over all {len(log)} entries{late}"
-
-
-def _require_roots(ledger: Ledger, log: Log) -> None:
-    """What a beacon says was anchored is a prefix of this log."""
-    for epoch, filed in ledger.beacons.items():
-        said = filed.statement
-        same = epoch == 0 or log.root(said.size) == said.root
-        require(same, f"the anchor of epoch {epoch} is not over this log's first {said.size} entries")

@@ -1,11 +1,13 @@
 """Claim (3), enrolments: every key was enrolled on chain, by the account and for the rounds that its join names.
 
 The registry hashed account, session key, last round, evidence, a recent block and its own time into one word when it
-took the key. So a key cannot be dated back, and its evidence is judged at the time at which it was given.
+took the key. So a key cannot be dated back, and its evidence is judged at the time at which it was given. A last round
+beyond the run's gives nothing: no statement names a round that is not opened, and none is opened beyond the spec's.
 """
 
 from __future__ import annotations
 
+from attestrain.record.chain import EnrolmentFact
 from attestrain.record.digest import ZERO_DIGEST
 from attestrain.record.statements import Join
 from attestrain.rules.ledger import Ledger
@@ -31,6 +33,7 @@ def check_enrolments(ledger: Ledger, state: ChainState) -> tuple[None, str]:
         entry, fact = state.enrolment(join)
         name = f"{join.role} {join.worker} in key epoch {join.key_epoch}"
         require(entry != ZERO_DIGEST, f"{name} was never enrolled on chain")
+        _require_past(fact, state, name)
         stated = enrolment_entry(
             join.participant,
             join.session,
@@ -42,3 +45,9 @@ def check_enrolments(ledger: Ledger, state: ChainState) -> tuple[None, str]:
         )
         require(entry == stated, f"{name} was enrolled on chain with another account, key, term, evidence or time")
     return None, f"{len(known)} keys, as enrolled on chain"
+
+
+def _require_past(fact: EnrolmentFact, state: ChainState, name: str) -> None:
+    """Nothing in a block's state happened after it. An honest chain cannot say otherwise; a made-up one must not."""
+    past = fact.timestamp <= state.header.timestamp and fact.block_number < state.header.number
+    require(past, f"{name} was enrolled after block {state.header.number}, whose state says so")

@@ -103,6 +103,7 @@ def _hear_chain(docket: Docket, bundle: Bundle, ledger: Ledger, log: Log, pins: 
         docket.skip(2, "anchors", "this run has no chain")
         docket.skip(3, "evidence", "this run has no chain to date evidence by")
         return found
+    docket.hear(2, "anchored prefixes", lambda: anchors.check_prefixes(ledger, log))
     found.state = state = docket.hear(2, "chain", lambda: chain.read_chain(bundle, pins.chain))
     if state is None:
         return found
