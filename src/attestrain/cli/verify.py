@@ -13,6 +13,8 @@ from attestrain.cli.terminal import clean, emit, paint, say, show, show_table
 from attestrain.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from attestrain.verify.policy import Policy
     from attestrain.verify.verdict import Verdict
 
@@ -22,6 +24,7 @@ EXAMPLES = examples(
     "attestrain verify runs/X/bundle               without pins: CONSISTENT at best",
     "attestrain verify --sample                    a small bundle that ships with the package",
     "attestrain verify BUNDLE --policy P --json | jq .verdict",
+    "attestrain verify BUNDLE --policy P --rpc http://127.0.0.1:8545",
 )
 
 
@@ -32,20 +35,28 @@ def run(
         typer.Option("--policy", metavar="FILE", help="Pins and required guarantees, never from the bundle."),
     ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Judge the bundle that ships with the package.")] = False,
+    rpc: Annotated[
+        str | None,
+        typer.Option("--rpc", metavar="URL", help="Also ask this node whether the pinned block is the chain's own."),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Judge a bundle: twelve claims, each PASS, FAIL or SKIPPED with its reason. Needs no network and no torch.
 
-    Exit codes: 0 VERIFIED, 3 UNDECIDED, 4 REFUTED, 5 CONSISTENT (unpinned, or the policy asks for more).
+    Exit codes: 0 VERIFIED, 3 UNDECIDED, 4 REFUTED, 5 CONSISTENT (unpinned, or the policy asks for more), 6 the node
+    that --rpc names does not answer.
     """
     if sample == (bundle is not None):
         raise UsageError("verify takes either a bundle or --sample", hint="attestrain verify runs/X/bundle --policy P")
+    ask = None if rpc is None else ask_later(policy, rpc)
     if sample:
         verdict = judge_sample(policy)
     else:
         assert bundle is not None
         verdict = judge(bundle, policy)
+    if ask is not None:
+        verdict = ask(verdict)
     if json:
         emit(verdict.to_json())
     else:
@@ -73,6 +84,20 @@ def judge_sample(policy: Path | None) -> Verdict:
 
     files, own = load_sample()
     return verify(files, own if policy is None else read_policy(policy))
+
+
+def ask_later(policy: Path | None, url: str) -> Callable[[Verdict], Verdict]:
+    """What the node at ``url`` makes of a verdict, once there is one.
+
+    Raises:
+        UsageError: the policy cannot be read, or pins no block to ask about.
+    """
+    from attestrain.settle.canonical import confirm, require_pin
+
+    read = None if policy is None else read_policy(policy)
+    require_pin(read)
+    assert read is not None
+    return lambda verdict: confirm(verdict, read, url)
 
 
 def read_policy(path: Path) -> Policy:
@@ -103,9 +128,7 @@ def show_verdict(verdict: Verdict, *, brief: bool) -> None:
         show_table(("guarantee", "state", "detail"), guarantees)
         show()
     if verdict.workers and not brief:
-        show_table(
-            ("worker", "rounds", "aggregated", "exact", "tolerance", "fault", "found at fault"), worker_rows(verdict)
-        )
+        show_table(worker_head(verdict), worker_rows(verdict))
         show()
     word = str(verdict.outcome)
     print(paint(word, _VERDICT_STYLES[word], sys.stdout) + f"  {clean(explain(verdict))}")
@@ -122,17 +145,33 @@ def guarantee_rows(verdict: Verdict) -> list[tuple[str, str, str]]:
     return rows + [(name, "not met", reason) for name, reason in unmet.items()]
 
 
+def worker_head(verdict: Verdict) -> tuple[str, ...]:
+    """Columns of `worker_rows`."""
+    money = ("evidence", "stake", "slashed", "owed", "case") if has_chain(verdict) else ()
+    return ("worker", "rounds", "aggregated", "exact", "tolerance", "fault", *money, "found at fault")
+
+
 def worker_rows(verdict: Verdict) -> list[tuple[object, ...]]:
-    """One row per worker: rounds, findings by outcome, the fault it was excluded for."""
+    """One row per worker: rounds, findings by outcome, with a chain evidence and coins, the fault it was found at."""
+    from attestrain.verify.guarantees import coins
+
     rows: list[tuple[object, ...]] = []
+    chain = has_chain(verdict)
     for worker in verdict.workers:
         found = [sum(getattr(round_, kind) for round_ in worker.rounds) for kind in ("exact", "tolerance", "fault")]
         fault = worker.fault
         if worker.tainted:
             rounds = ", ".join(str(number) for number in worker.tainted)
             fault += f"; its update was aggregated before it was found out in round {rounds}"
-        rows.append((worker.worker, len(worker.rounds), len(worker.aggregated), *found, fault))
+        amounts = (coins(worker.stake or 0), coins(worker.slashed), coins(worker.owed))
+        money = (worker.assurance, *amounts, worker.case) if chain else ()
+        rows.append((worker.worker, len(worker.rounds), len(worker.aggregated), *found, *money, fault))
     return rows
+
+
+def has_chain(verdict: Verdict) -> bool:
+    """Whether a chain says what the workers have at stake."""
+    return any(worker.stake is not None for worker in verdict.workers)
 
 
 def explain(verdict: Verdict) -> str:

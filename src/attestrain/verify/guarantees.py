@@ -226,7 +226,7 @@ def _staked(evidence: Evidence) -> tuple[str, str]:
     if settled.unstaked:
         return settled.unstaked[0], ""
     lost = sum(words.slashed for words in settled.stakes.values())
-    return "", f"{len(settled.stakes)} accounts" + (f", {coins(lost)} slashed" if lost else "")
+    return "", f"{len(settled.stakes)} accounts" + (f", {coins(lost)} coins slashed" if lost else "")
 
 
 def _settled(evidence: Evidence) -> tuple[str, str]:
@@ -236,7 +236,7 @@ def _settled(evidence: Evidence) -> tuple[str, str]:
     if settled.unsettled:
         return settled.unsettled[0], ""
     owed = settled.owed.amounts if settled.owed else {}
-    return "", f"{coins(sum(owed.values()))} owed to {len(owed)} accounts, {coins(settled.paid)} claimed"
+    return "", f"{coins(sum(owed.values()))} coins owed to {len(owed)} accounts, {coins(settled.paid)} claimed"
 
 
 def coins(wei: int) -> str:
