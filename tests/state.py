@@ -13,13 +13,6 @@ from attestrain.record.digest import Digest
 
 START = 1_800_000_000
 """When these chains begin, in seconds since 1970."""
-WIRING = {
-    "vault": {4: "ledger", 5: "registry", 6: "cases"},
-    "registry": {5: "ledger", 6: "vault"},
-    "cases": {5: "ledger", 6: "registry", 7: "vault"},
-    "settlement": {2: "ledger"},
-}
-"""Where the contracts keep the others' addresses (spec/contracts.md)."""
 Node = list[Any] | bytes
 Path = tuple[int, ...]
 
