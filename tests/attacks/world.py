@@ -49,7 +49,7 @@ from attestrain.record.trace import Segment, StepRecord, Trace, state_root
 from attestrain.record.transcript import Log
 from attestrain.rules.admission import admit
 from attestrain.rules.assignment import Assignment
-from attestrain.rules.beacon import commitment_root, epoch_beacon, round_beacon
+from attestrain.rules.beacon import commitment_root, round_beacon
 from attestrain.rules.draws import missing_findings
 from attestrain.rules.faults import faults, standing
 from attestrain.rules.ledger import Ledger
@@ -191,7 +191,9 @@ class World:
         run, ledger = self.spec.run_id, self.ledger
         before = ledger.rounds.get(Round(round_ - 1))
         commitment = before.closed.statement.commitment if before and before.closed else ZERO_DIGEST
-        beacon = round_beacon(epoch_beacon(self.spec), round_, commitment)
+        epoch = ledger.epoch(round_)
+        assert epoch is not None
+        beacon = round_beacon(epoch, round_, commitment)
         self.say(RoundOpen(run, TRUNK, round_, self.checkpoint.record.digest, beacon))
         works = {}
         for slot in ledger.slots("worker"):
