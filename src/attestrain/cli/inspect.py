@@ -16,6 +16,7 @@ EXAMPLES = examples(
     "attestrain inspect runs/X                             a run in brief",
     "attestrain inspect runs/X/bundle                      a bundle in brief",
     "attestrain inspect runs/X/bundle/updates/000000/0001.bin",
+    "attestrain inspect runs/X/bundle/chain/facts.json     the block, and what is proved of each contract",
     "attestrain inspect runs/X/bundle/spec.json --json",
 )
 
@@ -27,7 +28,10 @@ def run(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print what a file or folder says. Nothing is verified: a forged artefact is printed as readily as a true one."""
+    """Print what a file or folder says. Nothing is verified: a forged artefact is printed as readily as a true one.
+
+    Secrets of invitations, keystores and simulated platforms stay in their files.
+    """
     from attestrain.errors import FormatError, UsageError
     from attestrain.report.artefacts import describe
     from attestrain.report.folders import describe_folder

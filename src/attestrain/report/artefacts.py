@@ -31,6 +31,7 @@ from attestrain.record.spec import RunSpec
 from attestrain.record.statements import KINDS, Signed, Statement
 from attestrain.record.trace import FORMAT as TRACE_FORMAT
 from attestrain.record.trace import Trace, state_root
+from attestrain.report.chainfacts import READERS
 from attestrain.store.log import MAGIC as LOG_MAGIC
 from attestrain.store.log import decode_record
 from attestrain.update.codec import decode
@@ -348,5 +349,6 @@ _DOCUMENTS: dict[str, Callable[[Json, bytes], Facts]] = {
     CHECKPOINT_FORMAT: _read_checkpoint,
     BUNDLE_FORMAT: _read_manifest,
     DATASET_FORMAT: _read_dataset,
+    **READERS,
     **dict.fromkeys(KINDS, _read_statement),
 }
