@@ -4,6 +4,8 @@ manifest.json                  this page's document
 spec.json                      the run spec
 transcript/checkpoint          signed note, with tiles and entries beside it (C2SP tlog-tiles)
 transcript/tile/...
+chain/facts.json               storage proofs, if beacons come from a chain
+evidence/<digest>.json         TEE evidence of session keys
 environments/<digest>.json     what each participant says it computed on
 dataset/manifest.json          the dataset, and the salted leaf digests of its training split
 dataset/train.leaves
