@@ -42,6 +42,7 @@ def test_a_role_tells_only_what_is_its_own(tmp_path: Path) -> None:
     network.add("worker", Worker(0), body)
     assert network.wait(ended(network), 20), (tmp_path / "worker-0.log").read_text()
     network.stop()
+    network.close()
     told = [json.loads(line)["kind"] for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert told == ["segment"]
 
@@ -65,6 +66,7 @@ def test_a_process_that_dies_is_started_again_while_the_service_answers_others(t
     (tmp_path / "enough").touch()
     assert network.wait(ended(network), 20)
     network.stop()
+    network.close()
     assert len(events_of(tmp_path, "restart")) == MAX_RESTARTS
     assert events_of(tmp_path, "unanswered")
 
@@ -76,6 +78,7 @@ def test_processes_end_when_they_are_let_go(tmp_path: Path) -> None:
     network.serve(0.0)
     begin = time.monotonic()
     network.stop()
+    network.close()
     assert time.monotonic() - begin < 5
     assert network.roles[0].process is not None
     assert network.roles[0].process.exitcode == 0
@@ -96,4 +99,5 @@ def test_a_forked_process_holds_no_socket_of_the_conductor(tmp_path: Path) -> No
     network.add("worker", Worker(0), lists)
     assert network.wait(ended(network), 20)
     network.stop()
+    network.close()
     assert "socket:" not in (tmp_path / "links").read_text()

@@ -162,7 +162,10 @@ class LocalNetwork:
                     if role.process.is_alive():
                         role.process.kill()
                         role.process.join()
-            self.service.stop()
+
+    def close(self) -> None:
+        """End the service: readers elsewhere may learn of the end of the run until then."""
+        self.service.stop()
 
 
 def _last_line(path: Path) -> str:

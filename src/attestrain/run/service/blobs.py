@@ -77,10 +77,9 @@ def add_blob_routes(app: FastAPI, desk: Desk, signed: Sequence[Any]) -> None:
     async def get(root: Root, size: Bytes) -> Response:
         """A blob's bytes. Whoever reads them compares them with the root."""
         ref = BlobRef(Digest(bytes.fromhex(root)), size)
-        shown = desk.clerk.shown
-        if shown is not None and ref in shown.blobs:
+        if (shown := _shown(desk, ref)) is not None:
             desk.metrics.sent += size
-            return Response(shown.blobs[ref], media_type=BYTES)
+            return Response(shown, media_type=BYTES)
         _require(desk, ref)
         return send_file(desk, desk.places.store.path(ref))
 
@@ -109,7 +108,15 @@ def _require(desk: Desk, ref: BlobRef) -> None:
         raise Denied("no such blob here", status=404)
 
 
+def _shown(desk: Desk, ref: BlobRef) -> bytes | None:
+    """A blob of the checkpoint that was last asked for: those are not in the store."""
+    shown = desk.clerk.shown
+    return None if shown is None else shown.blobs.get(ref)
+
+
 def _read_small(desk: Desk, ref: BlobRef) -> bytes:
+    if (shown := _shown(desk, ref)) is not None:
+        return shown
     _require(desk, ref)
     try:
         return desk.places.store.path(ref).read_bytes()

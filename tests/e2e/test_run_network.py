@@ -1,0 +1,203 @@
+"""A network of separate programs, as people start them: someone comes late, someone is killed, someone leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attestrain.errors import ExitCode
+from attestrain.record.statements import Join, Leave, Receipt
+from tests.faults.chaos import judged, slots, statements, wait_for
+
+RUN = """
+[run]
+name = "net"
+seed = 1
+[task.config]
+width = 16
+layers = 1
+heads = 2
+hidden = 32
+[dataset]
+source = "slice"
+sequence_tokens = 32
+[schedule]
+rounds = {rounds}
+steps = {steps}
+segment_steps = 100
+batch = 2
+workers = 3
+[inner]
+warmup = 2
+[audit]
+fraction = 0.5
+[local]
+keep_states_every = 4
+validation_sequences = 8
+deadline = 60.0
+"""
+COMMAND = (sys.executable, "-m", "attestrain.cli")
+
+
+class Program:
+    """One `attestrain` command; its output in a file."""
+
+    def __init__(self, folder: Path, name: str, *arguments: str) -> None:
+        self.log = folder / f"{name}.log"
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [*COMMAND, *arguments],
+                cwd=folder,
+                stdout=output,
+                stderr=output,
+                env=os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+            )
+
+    def said(self, text: str) -> bool:
+        return text in self.log.read_text()
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Wait for something; fails if this program ends before."""
+        wait_for(lambda: condition() or self.process.poll() is not None)
+        assert condition(), self.log.read_text()
+
+    def wait(self) -> int:
+        wait_for(lambda: self.process.poll() is not None)
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        self.process.send_signal(number)
+
+
+class Net:
+    """A prepared network and the programs that take part in it."""
+
+    def __init__(self, folder: Path, *, rounds: int, steps: int, options: tuple[str, ...] = ()) -> None:
+        self.folder = folder
+        self.run = folder / "net"
+        self.programs: list[Program] = []
+        (folder / "RUN.toml").write_text(RUN.format(rounds=rounds, steps=steps))
+        made = subprocess.run(
+            [*COMMAND, "network", "init", "RUN.toml", "--folder", "net", "--json", *options],
+            cwd=folder,
+            capture_output=True,
+            check=True,
+        )
+        self.document = json.loads(made.stdout)
+
+    def start(self, name: str, *arguments: str) -> Program:
+        self.programs.append(Program(self.folder, name, *arguments))
+        return self.programs[-1]
+
+    def node(self, *options: str) -> Program:
+        return self.start("node", "node", "--folder", "net", *options)
+
+    def join(self, slot: int, role: str = "worker") -> Program:
+        invite, own = f"net/invites/{role}-{slot}.json", f"{role}-{slot}"
+        return self.start(own, "join", invite, "--folder", own, "--fingerprint", self.document["fingerprint"])
+
+    def events(self, kind: str, **data: object) -> list[dict[str, Any]]:
+        path = self.run / "events.jsonl"
+        lines = path.read_bytes() if path.is_file() else b""
+        found = [json.loads(line) for line in lines[: lines.rfind(b"\n") + 1].splitlines()]
+        return [event for event in found if event["kind"] == kind and data.items() <= event.items()]
+
+
+@contextmanager
+def network(folder: Path, **settings: Any) -> Iterator[Net]:
+    net = Net(folder, **settings)
+    try:
+        yield net
+    finally:
+        for program in net.programs:
+            if program.process.poll() is None:
+                program.kill()
+                program.process.wait()
+
+
+@pytest.mark.slow
+def test_late_killed_and_leaving_participants_and_a_node_that_is_killed_too(tmp_path: Path) -> None:
+    with network(tmp_path, rounds=14, steps=100) as net:
+        node = net.node("--wait", "1")
+        first, second = net.join(0), net.join(1)
+        node.until(lambda: net.events("aggregated", round=0))
+        second.kill()
+        second.wait()
+        second = net.join(1)
+        node.until(lambda: net.events("aggregated", round=2))
+        late = net.join(2)
+        node.until(lambda: net.events("receipt", worker=2))
+        assert late.said("by its checkpoint")
+        node.kill()
+        node.wait()
+        node = net.node("--wait", "1")
+        node.until(lambda: net.events("aggregated", round=6))
+        late.kill(signal.SIGINT)
+        assert late.wait() == ExitCode.INTERRUPTED
+        assert late.said("left as worker 2")
+        back = net.join(2)
+        for program in (node, first, second, back):
+            assert program.wait() == 0, program.log.read_text()
+    said = statements(net.run)
+    assert [item.worker for item in said if isinstance(item, Leave)] == [2]
+    assert [item.key_epoch for item in said if isinstance(item, Join) and item.worker == 2] == [0, 1]
+    assert {item.key_epoch for item in said if isinstance(item, Receipt) and item.worker == 2} == {0, 1}
+    assert len(slots(net.run)) == len(set(slots(net.run)))
+    assert judged(net.run).exit_code == ExitCode.DONE, judged(net.run)
+
+
+def test_two_join_and_anyone_can_watch(tmp_path: Path) -> None:
+    with network(tmp_path, rounds=2, steps=20, options=("--set", "schedule.workers=2")) as net:
+        node = net.node()
+        workers = [net.join(slot) for slot in (0, 1)]
+        node.until(lambda: net.events("chain") or net.events("join"))
+        watcher = net.start("watcher", "watch", net.document["url"])
+        for program in (node, *workers):
+            assert program.wait() == 0, program.log.read_text()
+        watcher.wait()
+        assert watcher.said("round 0 done")
+    assert {worker for _, worker in slots(net.run)} == {0, 1}
+    assert judged(net.run).exit_code == ExitCode.DONE
+
+
+@pytest.mark.slow
+def test_an_auditor_joins_by_invitation(tmp_path: Path) -> None:
+    with network(tmp_path, rounds=2, steps=20, options=("--set", "schedule.workers=1")) as net:
+        programs = [net.node("--roles", "sequencer"), net.join(0), net.join(0, "auditor")]
+        for program in programs:
+            assert program.wait() == 0, program.log.read_text()
+        assert net.events("finding")
+    assert judged(net.run).exit_code == ExitCode.DONE
+
+
+def test_a_slot_is_taken_once_and_a_wrong_fingerprint_stops_everything(tmp_path: Path) -> None:
+    with network(tmp_path, rounds=40, steps=100) as net:
+        node = net.node()
+        first = net.join(0)
+        node.until(lambda: net.events("join", role="worker"))
+        invite = "net/invites/worker-0.json"
+        thief = net.start("thief", "join", invite, "--folder", "thief")
+        assert thief.wait() == ExitCode.USAGE
+        assert thief.said("taken by another participant")
+        misled = net.start("misled", "join", invite, "--folder", "misled", "--fingerprint", "00" * 16)
+        assert misled.wait() == ExitCode.USAGE
+        assert misled.said("another network")
+        (tmp_path / invite).chmod(0o644)
+        open_ = net.start("open", "join", invite, "--folder", "open")
+        assert open_.wait() == ExitCode.USAGE
+        first.kill(signal.SIGTERM)
+        assert first.wait() == ExitCode.INTERRUPTED
+        node.kill(signal.SIGINT)
+        assert node.wait() == ExitCode.INTERRUPTED
+        assert node.said("attestrain node --folder")
+    assert not [item for item in statements(net.run) if isinstance(item, Leave)]
