@@ -22,7 +22,7 @@ from attestrain.record.canonical import canonical
 from attestrain.record.checkpoint import MAX_CHECKPOINT, CheckpointRecord
 from attestrain.record.digest import Digest
 from attestrain.record.keys import SigningKey
-from attestrain.record.names import KeyEpoch, Text
+from attestrain.record.names import KeyEpoch, Round, Text
 from attestrain.record.note import VerifierKey
 from attestrain.record.spec import RunSpec
 from attestrain.record.statements import Leave, sign
@@ -37,6 +37,8 @@ from attestrain.run.follower import Follower
 from attestrain.run.invite import Invite
 from attestrain.run.jury import Jury
 from attestrain.run.keyring import Keyring
+from attestrain.run.onchain import WEI
+from attestrain.run.pay import collect
 from attestrain.run.preparation import Prepared, reopen
 from attestrain.run.process import STOPPING
 from attestrain.run.service.app import CLAIM
@@ -56,6 +58,8 @@ PATIENCE = 600.0
 """Seconds without an answer after which a network is taken to be gone: time to start a node again."""
 LEAVING_SECONDS = 60.0
 """Longest that leaving waits to publish what was committed: a round may take that long to close."""
+ATTEMPTS = 3
+"""Attempts at the latest checkpoint: a round may end between its document and its values."""
 
 Say = Callable[[str], None]
 
@@ -153,6 +157,7 @@ class _Participant:
         self._say(f"joined run {invite.run.hex()[:12]} as {invite.role} {invite.slot}")
         self._play(follower, self._seat)
         self._say_end(follower.ledger)
+        self._take_pay()
 
     @property
     def _known(self) -> Prepared:
@@ -189,19 +194,25 @@ class _Participant:
 
     def _catch_up(self, follower: Follower) -> None:
         """Take the latest checkpoint from the service instead of deriving all from the first one, if it can be had."""
-        last = follower.ledger.last_round()
-        if not last:
+        if not follower.ledger.last_round():
             return
-        try:
-            record = CheckpointRecord.from_bytes(fetch(self._caller, "/v1/run/checkpoints/latest", MAX_CHECKPOINT))
-            params, momentum = self._blobs.get_all([record.params, record.momentum])
-            if record.round not in follower.ledger.rounds:
-                follower.read_up(self._exchange.entries)
-            follower.history.adopt(follower.ledger, load_checkpoint(self._spec, record, params, momentum))
-        except (Unreachable, FormatError) as error:
-            self._say(f"no checkpoint to start from ({error}): deriving every round again")
-        else:
-            self._say(f"caught up with round {record.round} by its checkpoint")
+        for attempt in range(ATTEMPTS):
+            try:
+                round_ = self._adopt(follower)
+            except (Unreachable, FormatError) as error:
+                if attempt == ATTEMPTS - 1:
+                    self._say(f"no checkpoint to start from ({error}): deriving every round again")
+                continue
+            self._say(f"caught up with round {round_} by its checkpoint")
+            return
+
+    def _adopt(self, follower: Follower) -> Round:
+        record = CheckpointRecord.from_bytes(fetch(self._caller, "/v1/run/checkpoints/latest", MAX_CHECKPOINT))
+        params, momentum = self._blobs.get_all([record.params, record.momentum])
+        if record.round not in follower.ledger.rounds:
+            follower.read_up(self._exchange.entries)
+        follower.history.adopt(follower.ledger, load_checkpoint(self._spec, record, params, momentum))
+        return record.round
 
     def _take_seat(self, ledger: Ledger, described: Digest) -> Seat:
         """Join, or find oneself joined; whoever left comes back under the next session key."""
@@ -254,6 +265,15 @@ class _Participant:
         if mine is not None:
             raise Refuted(f"excluded: in round {mine.round}, segment {mine.segment}, {mine.detail}")
         self._say("the run is over")
+
+    def _take_pay(self) -> None:
+        """Claim what the run owes this participant, where there is a chain that pays."""
+        client = self._client() if self._invite.role == "worker" else None
+        if client is None:
+            return
+        self._say("waiting for pay to be posted")
+        amount = collect(self._caller, client, self._spec.run_id, self._key.address)
+        self._say("no pay was posted in time" if amount is None else f"pay: {amount / WEI:g} coins to {client.address}")
 
     def leave(self) -> None:
         """Publish what was committed, as far as that is soon possible, and give up the slot's key."""

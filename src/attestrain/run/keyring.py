@@ -36,6 +36,10 @@ class Keyring:
             self._open[name] = load_key(path, self._passphrase)
         return self._open[name]
 
+    def holds(self, name: str) -> bool:
+        """Whether the secp256k1 key called ``name`` was made already."""
+        return name in self._open or (self._folder / f"{name}.json").exists()
+
     def note(self, origin: str) -> LogKey:
         """The Ed25519 key that signs the transcript's checkpoints under ``origin``."""
         path = self._folder / "note.json"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from attestrain.corpus.dataset import Dataset
 from attestrain.record.blob import BlobRef
 from attestrain.record.names import Index, Round, Worker
 from attestrain.record.statements import CommitClose, Finding, Join, Published, Receipt, RoundOpen, Signed, Statement
 from attestrain.rules.faults import faults
 from attestrain.rules.membership import absences
+from attestrain.run.baseline import allreduce_bytes
 from attestrain.run.events import EventLog
 from attestrain.run.sequencer import Sequencer
 from attestrain.update.checkpoint import Advance
@@ -30,6 +32,24 @@ class Narrator:
         for entry in sequencer.log.entries():
             self._count(Signed.from_bytes(entry).statement)
         sequencer.observers.append(self)
+
+    def announce(self, dataset: Dataset, auditors: int) -> None:
+        """Tell what the run is."""
+        spec = self._ledger.spec
+        self._events.emit(
+            "start",
+            run=spec.run_id.hex(),
+            name=spec.name,
+            parameters=spec.layout.parameters,
+            rounds=spec.schedule.rounds,
+            steps=spec.schedule.steps,
+            workers=spec.schedule.workers,
+            auditors=auditors,
+            sequences=dataset.split("train").sequences,
+            dataset=dataset.manifest.name,
+            dataset_digest=dataset.manifest.digest.hex(),
+            allreduce=allreduce_bytes(spec),
+        )
 
     def __call__(self, index: Index, statement: Statement) -> None:
         """Tell one entry."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import shutil
 import time
@@ -20,6 +21,7 @@ from attestrain.record.names import Address, Round, RunId, Text
 from attestrain.record.statements import LogOpen, RunClose
 from attestrain.rules.admission import TRUNK
 from attestrain.rules.faults import Fault, faults
+from attestrain.rules.payouts import Payouts
 from attestrain.run.baseline import allreduce_bytes
 from attestrain.run.bundling import export_model, write_bundle
 from attestrain.run.config import RunConfig, load_config
@@ -37,6 +39,7 @@ from attestrain.run.keyring import Keyring
 from attestrain.run.local import LocalNetwork
 from attestrain.run.narrator import Narrator
 from attestrain.run.onchain import OnChain
+from attestrain.run.pay import part
 from attestrain.run.pins import run_policy
 from attestrain.run.preparation import Prepared, prepare, reopen
 from attestrain.run.roles import Cast, solo_loss
@@ -238,16 +241,18 @@ class _Session:
             if self.sequencer.ledger.run_close is not None:
                 final = self.conductor.aggregate(Round(self.spec.schedule.rounds - 1)).checkpoint
                 self.loss = evaluate(final.params)
+                self._part(final)
             else:
                 final = self._conduct(evaluate)
             return self._deliver(final)
         finally:
+            self.network.close()
             if self.chain is not None:
                 self.chain.close()
 
     def _conduct(self, evaluate: Evaluator) -> Checkpoint:
         """From opening to close, with everybody there."""
-        self._announce()
+        self.narrator.announce(self.dataset, self.config.audit.auditors)
         shared = (self.environment, self.stage, self.chain, self.pki)
         cast = Cast(self.config, self.run, self.spec, self.dataset, self.task, self.keys, *shared)
         try:
@@ -263,31 +268,20 @@ class _Session:
             self.network.wait(cast.finished(self.network), self.config.local.deadline)
             self._hear_cases()
             self._close(final.record)
+            self._part(final)
         finally:
             self.network.stop()
         return final
+
+    def _part(self, final: Checkpoint) -> None:
+        """Let participants elsewhere hear the end and take their pay; the others have ended by themselves."""
+        if self.stage.elsewhere and not self.run.bundle.exists():
+            part(self.network, self.settling, functools.partial(self._settle, final))
 
     def _hear_cases(self) -> None:
         """Wait for the verdicts on chain, which the auditors who are still here decide."""
         if self.settling is not None:
             self.network.wait(self.settling.follow_cases, self.config.local.deadline)
-
-    def _announce(self) -> None:
-        spec, schedule = self.spec, self.spec.schedule
-        self.events.emit(
-            "start",
-            run=spec.run_id.hex(),
-            name=spec.name,
-            parameters=spec.layout.parameters,
-            rounds=schedule.rounds,
-            steps=schedule.steps,
-            workers=schedule.workers,
-            auditors=self.config.audit.auditors,
-            sequences=self.dataset.split("train").sequences,
-            dataset=self.dataset.manifest.name,
-            dataset_digest=self.dataset.manifest.digest.hex(),
-            allreduce=allreduce_bytes(spec),
-        )
 
     def _open(self) -> None:
         """Write the pins, outside the bundle and before there is one; open the log, and the run on its chain."""
@@ -345,7 +339,7 @@ class _Session:
         """Bundle, and the figures that go with it. What is there already, from before a crash, stays as it is."""
         ledger, keep = self.sequencer.ledger, self.config.local.keep_states_every
         if not self.run.bundle.exists():
-            facts = self._settle(final)
+            facts = self._gather(final)
             write_bundle(self.run, ledger, self.log, self.note_key, self.dataset, final, keep, facts)
         export_model(self.run, ledger, self.task, final)
         forget_states(ledger, self.run, keep)
@@ -365,21 +359,27 @@ class _Session:
             self._finish(outcome)
         return outcome
 
-    def _settle(self, final: Checkpoint) -> ChainFacts | None:
-        """Close the run on its chain, pay, and pin the block in whose state that stands."""
-        if self.chain is None or self.settling is None:
+    def _gather(self, final: Checkpoint) -> ChainFacts | None:
+        """Settle, and pin the block in whose state that stands."""
+        if self.chain is None:
             return None
-        ledger, settling, chain = self.sequencer.ledger, self.settling, self.chain
-        members = self.history.all_members(ledger)
-
-        def settle() -> tuple[ChainFacts, ChainPin]:
-            settling.close(final.record.digest)
-            settling.pay(members)
-            return chain.facts(ledger)
-
-        facts, pin = chain.steadily(settle)
+        chain = self.chain
+        self._settle(final)
+        facts, pin = chain.steadily(lambda: chain.facts(self.sequencer.ledger))
         self._write_policy(pin)
         return facts
+
+    def _settle(self, final: Checkpoint) -> Payouts:
+        """Close the run on its chain, and pay."""
+        if self.chain is None or self.settling is None:
+            raise AssertionError("only a run on a chain is settled")
+        members, settling = self.history.all_members(self.sequencer.ledger), self.settling
+
+        def settle() -> Payouts:
+            settling.close(final.record.digest)
+            return settling.pay(members)
+
+        return self.chain.steadily(settle)
 
     def _finish(self, outcome: Outcome) -> None:
         figures = {"loss": outcome.loss, "solo_loss": outcome.solo_loss, "uploaded": outcome.uploaded}

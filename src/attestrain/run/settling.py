@@ -6,9 +6,10 @@ Every step finds what it did before, so settling may be begun again after a cras
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from attestrain.record.digest import Digest
-from attestrain.record.names import Round, Size, Worker
+from attestrain.record.names import Address, Round, Size, Worker
 from attestrain.record.statements import Join
 from attestrain.rules.payouts import Payouts
 from attestrain.run.events import EventLog
@@ -35,6 +36,7 @@ class Settling:
         self._events = events
         self._open: set[CaseId] = set()
         self._decided: set[CaseId] = set()
+        self._paid: set[Worker] = set()
 
     def follow_cases(self) -> bool:
         """Tell what became of cases since the last look; whether every proven fault has its verdict."""
@@ -90,5 +92,29 @@ class Settling:
                 self._events.emit("claimed", worker=slot, amount=str(amount))
         return owed
 
+    def all_claimed(self, owed: Payouts) -> bool:
+        """Tell whose pay was claimed since the last look; whether everybody has theirs who has not left before."""
+        ledger = self._sequencer.ledger
+        paid = self._chain.steadily(lambda: self._chain.client.claimed(ledger.spec.run_id))
+        for slot in ledger.slots("worker"):
+            amount = paid.get(ledger.participant(slot))
+            if amount is not None and slot not in self._paid:
+                self._paid.add(slot)
+                self._events.emit("claimed", worker=slot, amount=str(amount))
+        present = {ledger.participant(slot) for slot in ledger.present("worker")}
+        return owed.amounts.keys() & present <= paid.keys()
+
+    def claim_rest(self, owed: Payouts) -> None:
+        """Claim for whoever did not come, on a chain that ends with this node: the contract pays only the account."""
+        if self._chain.embedded is not None:
+            for account, amount in owed.amounts.items():
+                self._chain.steadily(partial(self._claim, owed, account, amount))
+
+    def _claim(self, owed: Payouts, account: Address, amount: int) -> None:
+        if account not in self._chain.client.claimed(owed.run):
+            self._chain.client.claim(owed.run, account, amount, owed.proof(account))
+
     def _is_ours(self, join: Join) -> bool:
+        if not self._keys.holds(f"worker-{join.worker}"):
+            return False
         return self._keys.signing(f"worker-{join.worker}").address == join.participant

@@ -317,6 +317,14 @@ class ChainClient:
         label = f"claim-{run.hex()[:16]}-{account[2:]}"
         self._send(label, "settlement", "claim", run, account, amount, list(proof))
 
+    def payout_root(self, run: RunId) -> Digest:
+        """Root of what a run owes, as posted; zero before."""
+        return Digest(self._call("settlement", "payouts", run)[0])
+
+    def claimed(self, run: RunId) -> dict[Address, int]:
+        """Accounts that a run has paid, and what each got."""
+        return {Address(item["account"]): item["amount"] for item in self._logs("settlement", "Claimed", [run])}
+
     # For the bundle.
 
     def proof(self, run: RunId, joins: Iterable[Join], cases: Iterable[CaseFact]) -> tuple[ChainFacts, Block]:

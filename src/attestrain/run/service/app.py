@@ -98,6 +98,13 @@ def _add_run_routes(app: FastAPI, desk: Desk) -> None:
         """What participants have to know besides the spec: evidence that is asked for, the chain, what is kept."""
         return Response(desk.terms, media_type="application/json")
 
+    @app.get("/v1/run/payouts", tags=["run"])
+    async def payouts() -> Response:
+        """What the run owes to whom, from the moment on that the chain holds it."""
+        if desk.payouts is None:
+            raise Denied("no payouts are posted yet", status=404)
+        return Response(desk.payouts, media_type="application/json")
+
     @app.get("/v1/run/dataset/{name}", tags=["run"])
     async def dataset(name: Annotated[str, Path(pattern=r"^[a-z]+\.[a-z]+$", max_length=64)]) -> Response:
         """A file of the dataset, if its salt is public."""

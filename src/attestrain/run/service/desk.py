@@ -86,6 +86,7 @@ class Desk:
         places: files.
         files: names of the dataset's files that may be downloaded.
         terms: the terms document.
+        payouts: what the run owes, once that is posted; set by the conductor.
     """
 
     spec: RunSpec
@@ -98,6 +99,7 @@ class Desk:
     mailbox: Mailbox = field(default_factory=Mailbox)
     metrics: Metrics = field(default_factory=Metrics)
     progress: Progress = field(default_factory=Progress)
+    payouts: bytes | None = None
 
     def __post_init__(self) -> None:
         sequencer, polls = self.clerk.sequencer, Counter[str]()
