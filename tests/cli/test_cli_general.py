@@ -12,8 +12,11 @@ from attestrain.cli import main as cli
 from attestrain.errors import AttestrainError, ExitCode, Interrupted, Unreachable
 from tests.cli.conftest import PROGRAM, Call, spawn
 
-COMMANDS = ("init", "demo", "train", "verify", "replay", "report", "inspect", "tamper", "doctor")
-GROUPS = {"chain": ("up", "deploy", "status")}
+COMMANDS = (
+    *("init", "demo", "train", "node", "join", "watch"),
+    *("verify", "replay", "report", "inspect", "tamper", "doctor"),
+)
+GROUPS = {"network": ("init",), "chain": ("up", "deploy", "status")}
 EXPLAINED = (*COMMANDS, *(f"{group} {member}" for group, members in GROUPS.items() for member in members))
 
 
@@ -50,7 +53,7 @@ def test_without_a_command_help_goes_to_stderr(call: Call) -> None:
     ("arguments", "message", "hint"),
     [
         (("verfy",), "no such command 'verfy'", "did you mean 'verify'?"),
-        (("verify", "--polcy", "x"), "no such option: --polcy", "did you mean --policy?"),
+        (("verify", "--polcy", "x"), "no such option: --polcy", "did you mean --policy, --rpc?"),
         (("verify",), "verify takes either a bundle or --sample", "attestrain verify runs/X/bundle --policy P"),
         (("verify", "no-such-folder"), "no-such-folder is not a bundle", "give the folder that holds manifest.json"),
         (("inspect", "no-such-file"), "there is no no-such-file", ""),
