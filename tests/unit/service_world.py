@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing.connection import wait
 from pathlib import Path
 
 from attestrain.record.digest import sha256
@@ -51,11 +55,33 @@ class World:
     def store(self) -> BlobStore:
         return self.service.desk.places.store
 
-    def state(self) -> tuple[int, frozenset[str]]:
-        """Size of the transcript, and every file that the service keeps for somebody."""
+    def state(self) -> tuple[int, int, frozenset[str]]:
+        """Size of the transcript, bytes of events, and every file that the service keeps for somebody."""
         places = self.service.desk.places
         folders = (self.folder / "store", places.environments, places.evidence)
-        return len(self.sequencer.log), frozenset(str(path) for folder in folders for path in folder.rglob("*"))
+        files = frozenset(str(path) for folder in folders for path in folder.rglob("*"))
+        return len(self.sequencer.log), places.events.stat().st_size, files
+
+    @contextmanager
+    def serving(self) -> Iterator[World]:
+        """The service answers, and somebody does what it puts into its mailbox."""
+        done = threading.Event()
+
+        def conduct() -> None:
+            while not done.is_set():
+                wait([self.service.mailbox.fileno()], 0.02)
+                self.service.mailbox.serve()
+
+        self.service.start()
+        conductor = threading.Thread(target=conduct)
+        conductor.start()
+        try:
+            yield self
+        finally:
+            done.set()
+            conductor.join()
+            self.service.stop()
+            self.events.close()
 
 
 def open_world(folder: Path, claim: Claim | None = None, opened: bool = False) -> World:

@@ -162,6 +162,10 @@ class Caller:
         if answer.status != 200:
             raise Unreachable(f"{target} cannot be had: {answer.why}")
 
+    def close(self) -> None:
+        """Hang up."""
+        self._pool.close()
+
     def once(self, method: str, target: str, body: bytes, seconds: float) -> None:
         """Send something that need not arrive."""
         try:
