@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 
 from attestrain.attester.measure import measured_events
 from attestrain.attester.pki import DevPki
+from attestrain.attester.platform import Platform
 from attestrain.attester.simulator import SimulatedMachine
 from attestrain.record.bundle import CHAIN, MemoryFiles, evidence_path
 from attestrain.record.chain import CaseFact, ChainFacts, EnrolmentFact
@@ -22,7 +23,10 @@ from attestrain.record.spec import RunSpec
 from attestrain.record.statements import Beacon, CommitClose, Join, Statement
 from attestrain.rules.faults import faults
 from attestrain.rules.slots import GUILTY
+from attestrain.verify.checks import Status
 from attestrain.verify.policy import CHECKED, ON_CHAIN, ChainPin, Pins, Policy
+from attestrain.verify.verdict import Outcome, Verdict
+from attestrain.verify.verifier import verify
 from tests.attacks.world import ENVIRONMENT, EPOCH, TRUNK, World, cover, tiny_spec
 from tests.contracts import Contracts, payout_root
 from tests.state import START
@@ -38,13 +42,19 @@ def pki(network: str = "ours") -> DevPki:
     return DevPki.generate(START)
 
 
+@cache
+def provisioned(network: str) -> Platform:
+    """A platform of a network. Every key has a machine of its own on it."""
+    return pki(network).provision(START)
+
+
 @dataclass
 class AnchoredWorld(World):
     """Plays a run on a chain. Subclasses and hooks say where it deviates from an honest one."""
 
     spec: RunSpec = field(default_factory=lambda: tiny_spec(beacon_mode="chain", beacon=ZERO_DIGEST))
     chain: Contracts = field(default_factory=Contracts)
-    evidence: bool = True
+    evidence: bool = False
     network: str = "ours"
     in_the_end: Callable[[AnchoredWorld], object] = lambda world: None
     """What the state says instead, written before the bundle is."""
@@ -55,7 +65,7 @@ class AnchoredWorld(World):
         self.cases: list[CaseFact] = []
         self.members: dict[Round, list[Worker]] = {}
         self.chain.open(self.spec.run_id, self.sequencer, STAKE, AUDITOR_STAKE)
-        self.machine = SimulatedMachine(pki(self.network).provision(START)) if self.evidence else None
+        self.platform = provisioned(self.network) if self.evidence else None
 
     @property
     def sequencer(self) -> Address:
@@ -72,7 +82,7 @@ class AnchoredWorld(World):
         until = Round(self.spec.schedule.rounds - 1)
         join = Join(self.spec.run_id, Text(role), slot, *accounts, EPOCH, until, sha256(ENVIRONMENT), ZERO_DIGEST)
         block = self.chain.number - 1
-        if self.machine is not None:
+        if self.platform is not None:
             document = self.quote(join, block).to_bytes()
             join = replace(join, evidence=sha256(document))
             self.files[evidence_path(join.evidence)] = document
@@ -81,7 +91,7 @@ class AnchoredWorld(World):
 
     def quote(self, join: Join, block: int) -> Evidence:
         """Evidence of a key."""
-        assert self.machine is not None
+        assert self.platform is not None
         data = report_data(
             session=join.session,
             participant=join.participant,
@@ -93,7 +103,7 @@ class AnchoredWorld(World):
             block_hash=self.chain.block_hash(block),
         )
         events = measured_events(self.spec, join.environment)
-        return self.machine.evidence(data, events, block, self.chain.block_hash(block))
+        return SimulatedMachine(self.platform).evidence(data, events, block, self.chain.block_hash(block))
 
     def enrol(self, join: Join, block: int) -> None:
         """What the chain is told of a key."""
@@ -195,3 +205,30 @@ def anchored_world(*, evidence: bool = True) -> tuple[MemoryFiles, Policy]:
 def with_facts(files: MemoryFiles, edit: Callable[[ChainFacts], ChainFacts]) -> MemoryFiles:
     """A bundle with other chain facts."""
     return cover(MemoryFiles({**files, CHAIN: edit(ChainFacts.from_bytes(files[CHAIN])).to_bytes()}))
+
+
+def judge(world: AnchoredWorld) -> Verdict:
+    world.play()
+    return verify(world.files, world.policy)
+
+
+def played(in_the_end: Callable[[AnchoredWorld], object], **options: object) -> Verdict:
+    return judge(AnchoredWorld(outcome=caught, in_the_end=in_the_end, **options))  # type: ignore[arg-type]
+
+
+def failure(verdict: Verdict, claim: int, name: str) -> str:
+    return next(c.detail for c in verdict.checks if (c.claim, c.name, c.status) == (claim, name, Status.FAIL))
+
+
+def refused(verdict: Verdict, claim: int, name: str, words: str) -> None:
+    """This claim fails, for this reason, and no other does."""
+    assert verdict.outcome is Outcome.REFUTED
+    assert words in failure(verdict, claim, name)
+    assert verdict.failed_claims == (claim,)
+
+
+def unmet(verdict: Verdict, name: str, words: str) -> None:
+    """Nothing is wrong, and exactly this guarantee is not met, for this reason."""
+    assert verdict.outcome is Outcome.CONSISTENT, [c for c in verdict.checks if c.status is Status.FAIL]
+    assert [item.name for item in verdict.unmet] == [name]
+    assert words in verdict.unmet[0].reason

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from attestrain.errors import FormatError
@@ -61,7 +62,7 @@ class EnrolmentFact:
 
 @dataclass(frozen=True, slots=True)
 class CaseFact:
-    """That a case about this segment exists."""
+    """A segment about which the facts prove how its case stands, or that there is none."""
 
     round: Round
     worker: Worker
@@ -78,7 +79,7 @@ class ChainFacts:
         header: RLP of the block's header.
         accounts: proofs by address.
         enrolments: one for each key epoch in the transcript.
-        cases: cases that were opened.
+        cases: of which segments the cases, or that there are none, are proved.
     """
 
     chain_id: int
@@ -124,15 +125,19 @@ class ChainFacts:
         fields.constant("format", FORMAT)
         contracts = Fields(fields.object("contracts"), CONTRACTS, "chain.contracts")
         accounts = [_read_account(item) for item in fields.array("accounts", max_length=MAX_ACCOUNTS)]
-        if len(dict(accounts)) != len(accounts):
-            raise FormatError("chain.accounts has an account twice")
+        _require_ascending([address for address, _ in accounts], "chain.accounts")
+        enrolments = tuple(map(_read_enrolment, fields.array("enrolments", max_length=MAX_ENROLMENTS)))
+        cases = tuple(map(_read_case, fields.array("cases", max_length=MAX_ENROLMENTS)))
+        named = {(item.role, item.worker, item.key_epoch) for item in enrolments}
+        if len(named) != len(enrolments) or len(set(cases)) != len(cases):
+            raise FormatError("chain has an enrolment or a case twice")
         return cls(
             chain_id=fields.integer("chain_id", 1, MAX_INTEGER),
             contracts={name: parse_address(contracts.text(name)) for name in CONTRACTS},
             header=_bytes(fields.text("header", max_length=2 + 2 * MAX_BYTES)),
             accounts=dict(accounts),
-            enrolments=tuple(map(_read_enrolment, fields.array("enrolments", max_length=MAX_ENROLMENTS))),
-            cases=tuple(map(_read_case, fields.array("cases", max_length=MAX_ENROLMENTS))),
+            enrolments=enrolments,
+            cases=cases,
         )
 
 
@@ -154,11 +159,16 @@ def _read_nodes(value: list[Any]) -> Nodes:
     return tuple(map(_bytes, value))
 
 
+def _require_ascending(keys: list[Any], where: str) -> None:
+    """One value, one spelling."""
+    if any(one >= other for one, other in pairwise(keys)):
+        raise FormatError(f"{where} is not ascending, or has something twice")
+
+
 def _read_account(value: object) -> tuple[Address, AccountProof]:
     fields = Fields(value, ("address", "proof", "slots"), "chain.account")
     slots = [_read_slot(item) for item in fields.array("slots", max_length=MAX_SLOTS)]
-    if len(dict(slots)) != len(slots):
-        raise FormatError("chain.account has a slot twice")
+    _require_ascending([slot for slot, _ in slots], "chain.account.slots")
     proof = _read_nodes(fields.array("proof", max_length=MAX_NODES))
     return parse_address(fields.text("address")), AccountProof(proof, dict(slots))
 

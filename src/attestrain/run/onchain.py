@@ -298,11 +298,7 @@ class OnChain:
         """What the bundle brings along of the chain, and the pin that goes into the policy instead."""
         self._final()
         joins = [item.statement for held in ledger.joins.values() for item in held]
-        cases = [
-            CaseFact(case.round, case.worker, case.segment)
-            for case, state in self.cases(ledger).items()
-            if state is not None
-        ]
+        cases = [CaseFact(case.round, case.worker, case.segment) for case in self.cases(ledger)]
         facts, block = self.client.proof(self._spec.run_id, joins, cases)
         contracts = self.deployment.contracts
         local = self.embedded is not None

@@ -13,9 +13,10 @@ from attestrain.record.digest import Digest
 from attestrain.settle.finality import FINALIZED
 from attestrain.settle.rpc import Refused, Reverted, Rpc, as_bytes, as_int
 from attestrain.verify.checks import Check, Docket, require
-from attestrain.verify.guarantees import LOCAL_CHAIN, Unmet, WorkerReport
+from attestrain.verify.guarantees import LOCAL_CHAIN, Unmet
 from attestrain.verify.policy import ChainPin, Policy
 from attestrain.verify.verdict import Outcome, Verdict
+from attestrain.verify.workers import WorkerReport
 
 CLAIM, NAME = 2, "canonical"
 LATEST = "latest"

@@ -63,6 +63,7 @@ class ChainState:
     facts: ChainFacts
     header: Header
     accounts: dict[str, Account]
+    enrolments: dict[tuple[str, Worker, KeyEpoch], EnrolmentFact]
 
     def slot(self, contract: str, slot: bytes) -> bytes:
         """A storage slot.
@@ -92,13 +93,10 @@ class ChainState:
             Missing: the bundle says nothing about it.
         """
         slot = enrolment_slot(join.run, join.role, join.worker, join.key_epoch, join.participant)
-        return self.slot("registry", slot), self._fact(join.role, join.worker, join.key_epoch)
-
-    def _fact(self, role: str, worker: Worker, epoch: KeyEpoch) -> EnrolmentFact:
-        for fact in self.facts.enrolments:
-            if (fact.role, fact.worker, fact.key_epoch) == (role, worker, epoch):
-                return fact
-        raise Missing(f"chain facts say nothing about {role} {worker} in key epoch {epoch}")
+        fact = self.enrolments.get((join.role, join.worker, join.key_epoch))
+        if fact is None:
+            raise Missing(f"chain facts say nothing about {join.role} {join.worker} in key epoch {join.key_epoch}")
+        return self.slot("registry", slot), fact
 
     def case(self, run: RunId, round_: Round, worker: Worker, segment: int, accused: Address) -> CaseWord:
         """A case against an account."""
@@ -122,7 +120,13 @@ def read_chain(bundle: Bundle, pin: ChainPin | None) -> tuple[ChainState, str]:
     if pin is not None:
         _require_pinned(facts, header, pin)
     accounts = {name: _read_contract(facts, header, name) for name in CONTRACTS}
-    state = ChainState(facts, header, accounts)
+    strays = facts.accounts.keys() - set(facts.contracts.values())
+    require(not strays, f"the facts prove {min(strays, default='')}, which is none of the contracts")
+    enrolments = {(fact.role, fact.worker, fact.key_epoch): fact for fact in facts.enrolments}
+    state = ChainState(facts, header, accounts, enrolments)
+    for name in CONTRACTS:
+        for slot in facts.accounts[facts.contracts[name]].slots:
+            state.slot(name, slot)
     for name in CONTRACTS:
         _require_wired(state, name)
     return state, f"chain {facts.chain_id}, block {header.number} {header.hash.hex()}"

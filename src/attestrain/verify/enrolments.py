@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from attestrain.record.chain import EnrolmentFact
 from attestrain.record.digest import ZERO_DIGEST
+from attestrain.record.names import Address
 from attestrain.record.statements import Join
 from attestrain.rules.ledger import Ledger
 from attestrain.rules.slots import enrolment_entry
@@ -29,11 +30,20 @@ def check_enrolments(ledger: Ledger, state: ChainState) -> tuple[None, str]:
         Contradiction: a key was never enrolled, or with something else.
     """
     known = joins(ledger)
+    named = {_key(fact) for fact in state.facts.enrolments}
+    strays = named - set(map(_key, known))
+    require(not strays, f"the facts tell of {min(strays, default='')}, who never joined")
+    bounds = _bounds(ledger)
     for join in known:
         entry, fact = state.enrolment(join)
-        name = f"{join.role} {join.worker} in key epoch {join.key_epoch}"
+        name = _key(join)
         require(entry != ZERO_DIGEST, f"{name} was never enrolled on chain")
         _require_past(fact, state, name)
+        bound = bounds.get(join.session, state.header.number)
+        require(
+            fact.block_number < bound,
+            f"{name} was enrolled after its join was anchored, with block {fact.block_number}",
+        )
         stated = enrolment_entry(
             join.participant,
             join.session,
@@ -45,6 +55,26 @@ def check_enrolments(ledger: Ledger, state: ChainState) -> tuple[None, str]:
         )
         require(entry == stated, f"{name} was enrolled on chain with another account, key, term, evidence or time")
     return None, f"{len(known)} keys, as enrolled on chain"
+
+
+def _bounds(ledger: Ledger) -> dict[Address, int]:
+    """By session key, the height of the first beacon whose anchor covers the join: the enrolment's block is older.
+
+    Without this a key could be used first and enrolled, with evidence, when all is over.
+    """
+    beacons = [item.statement for item in ledger.beacons.values()]
+    found: dict[Address, int] = {}
+    for held in ledger.joins.values():
+        for item in held:
+            covering = next((beacon.height for beacon in beacons if beacon.size > item.index), None)
+            if covering is not None:
+                found[item.statement.session] = covering
+    return found
+
+
+def _key(item: Join | EnrolmentFact) -> str:
+    """A key epoch in words."""
+    return f"{item.role} {item.worker} in key epoch {item.key_epoch}"
 
 
 def _require_past(fact: EnrolmentFact, state: ChainState, name: str) -> None:

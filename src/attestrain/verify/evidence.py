@@ -48,7 +48,7 @@ def check_evidence(
         bundle: holds the evidence.
         ledger: the transcript.
         state: the chain, which says when each was given.
-        roots: pinned development roots; None without a policy, which takes every root at its own word.
+        roots: pinned development roots; None takes every root at its own word, so that `attested` is self-asserted.
 
     Raises:
         Missing: evidence that a join names is not in the bundle.

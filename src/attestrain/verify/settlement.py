@@ -29,6 +29,7 @@ class Settled:
         paid: wei claimed so far.
         unstaked: why the run is not staked, each in words.
         unsettled: why it is not settled, each in words.
+        remarks: where cases and transcript disagree about somebody's guilt, each in words.
     """
 
     stakes: Mapping[Address, AccountWords]
@@ -37,6 +38,7 @@ class Settled:
     paid: int
     unstaked: list[str] = field(default_factory=list)
     unsettled: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def check_settlement(
@@ -52,9 +54,9 @@ def check_settlement(
 
     Raises:
         Missing: the bundle does not prove something of this.
-        Contradiction: payouts are posted that do not follow from the transcript, or a case accuses another account.
+        Contradiction: payouts are posted that do not follow from the transcript, or a case is about nobody.
     """
-    stakes = {account: state.stake(account) for account in sorted(_accounts(ledger))}
+    stakes = {account: state.stake(account) for account in sorted(_slots(ledger))}
     cases = _cases(ledger, state)
     payout = state.payout(ledger.spec.run_id)
     owed = payouts(ledger, members, payout.funded, state.facts.chain_id)
@@ -63,15 +65,13 @@ def check_settlement(
         same = (payout.root, payout.total) == (owed.root, owed.total)
         require(same, "the payouts on chain do not follow from the transcript")
     settled = Settled(stakes, cases, owed if posted else None, payout.claimed)
-    settled.unstaked.extend(_unstaked(ledger, state, run, stakes))
+    settled.unstaked.extend(_unstaked(ledger, run, settled))
     settled.unsettled.extend([] if posted else ["no payouts are posted"])
     settled.unsettled.extend(_undecided(ledger, cases))
+    settled.remarks.extend(_disagreements(ledger, cases))
     lost = sum(words.slashed for words in stakes.values())
-    return settled, f"{len(stakes)} stakes, {len(cases)} cases, {lost} wei slashed, {payout.total} wei owed"
-
-
-def _accounts(ledger: Ledger) -> set[Address]:
-    return {item.statement.participant for held in ledger.joins.values() for item in held}
+    figures = f"{len(stakes)} stakes, {len(cases)} cases, {lost} wei slashed, {payout.total} wei owed"
+    return settled, "; ".join([figures, *settled.remarks])
 
 
 def _cases(ledger: Ledger, state: ChainState) -> dict[tuple[Round, Worker, int], str]:
@@ -88,21 +88,29 @@ def _cases(ledger: Ledger, state: ChainState) -> dict[tuple[Round, Worker, int],
     return found
 
 
-def _unstaked(
-    ledger: Ledger, state: ChainState, run: RunWords, stakes: Mapping[Address, AccountWords]
-) -> Iterable[str]:
-    """Who has less at stake than the run asks, or could have taken it back before the last case could be opened."""
+def _unstaked(ledger: Ledger, run: RunWords, settled: Settled) -> Iterable[str]:
+    """Who has less at stake than the run asks for all its slots together, or can take it back.
+
+    What is asked back can be lost while it is held, so it counts; so does what a case of this very run has taken.
+    """
     least = {"worker": run.worker_stake, "auditor": run.auditor_stake}
-    for (role, slot), held in sorted(ledger.joins.items()):
-        words = stakes[held[-1].statement.participant]
-        if not least[role]:
-            yield f"the run asks no stake of a {role}"
-        elif words.stake + words.slashed < least[role]:
-            yield f"{role} {slot} has {words.stake} wei at stake, the run asks {least[role]}"
+    yield from (f"the run asks no stake of a {role}" for role, amount in least.items() if not amount)
+    guilty = {ledger.participant(place[1]) for place, outcome in settled.cases.items() if outcome == "guilty"}
+    for account, slots in _slots(ledger).items():
+        words, asked = settled.stakes[account], sum(least[role] for role, _ in slots)
+        left, name = words.stake + words.pending, " and ".join(f"{role} {slot}" for role, slot in slots)
+        if left + (words.slashed if account in guilty else 0) < asked:
+            yield f"{name} has {left} wei at stake, the run asks {asked}"
         elif not words.holds:
-            yield f"the stake of {role} {slot} is released"
-    if not run.closed and state.header.timestamp > run.deadline:
-        yield "the run's deadline has passed, so stakes are released"
+            yield f"the stake of {name} is released"
+
+
+def _slots(ledger: Ledger) -> dict[Address, list[tuple[str, Worker]]]:
+    """Slots by the account behind them, which is the same in all key epochs of a slot."""
+    found: dict[Address, list[tuple[str, Worker]]] = {}
+    for (role, slot), held in sorted(ledger.joins.items()):
+        found.setdefault(held[0].statement.participant, []).append((role, slot))
+    return found
 
 
 def _undecided(ledger: Ledger, cases: Mapping[tuple[Round, Worker, int], str]) -> Iterable[str]:
@@ -111,3 +119,13 @@ def _undecided(ledger: Ledger, cases: Mapping[tuple[Round, Worker, int], str]) -
         outcome = cases.get((fault.round, fault.worker, fault.segment), "never opened")
         if outcome in ("open", "void", "never opened"):
             yield f"the case about worker {fault.worker} in round {fault.round} is {outcome}"
+
+
+def _disagreements(ledger: Ledger, cases: Mapping[tuple[Round, Worker, int], str]) -> Iterable[str]:
+    """Who is guilty on chain and not in the transcript, or the reverse: stakes follow the one, pay the other."""
+    proven = {(fault.round, fault.worker, fault.segment) for fault in faults(ledger).values()}
+    for place, outcome in sorted(cases.items()):
+        if (outcome, place in proven) in (("guilty", False), ("innocent", True)):
+            word = "proves" if place in proven else "does not prove"
+            round_, worker, _ = place
+            yield f"a case found worker {worker} {outcome} in round {round_}, where the transcript {word} a fault"

@@ -9,7 +9,8 @@ from attestrain.errors import ExitCode
 from attestrain.record.canonical import Json
 from attestrain.record.names import RunId
 from attestrain.verify.checks import Check, Status
-from attestrain.verify.guarantees import Achieved, Unmet, WorkerReport
+from attestrain.verify.guarantees import Achieved, Unmet
+from attestrain.verify.workers import WorkerReport
 
 FORMAT = "attestrain.dev/verdict@v1"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attestrain.record.bundle import MANIFEST, Bundle, Files, FolderFiles
+from attestrain.record.bundle import CHAIN, MANIFEST, Bundle, Files, FolderFiles
 from attestrain.record.digest import ZERO_DIGEST
 from attestrain.record.names import RunId
 from attestrain.record.note import VerifierKey
@@ -27,9 +27,10 @@ from attestrain.verify import (
     transcript,
 )
 from attestrain.verify.checks import Docket, VerificationError, require
-from attestrain.verify.guarantees import Evidence, OnChain, achieved, self_asserted, unmet, worker_reports
+from attestrain.verify.guarantees import Evidence, OnChain, achieved, self_asserted, unmet
 from attestrain.verify.policy import CHECKED, Pins, Policy
 from attestrain.verify.verdict import Verdict, decide
+from attestrain.verify.workers import worker_reports
 
 _UNCHECKED = Pins()
 _EARLIER = "an earlier claim does not hold"
@@ -99,8 +100,12 @@ def _hear(docket: Docket, files: Files, pins: Pins) -> tuple[RunId | None, Evide
 def _hear_chain(docket: Docket, bundle: Bundle, ledger: Ledger, log: Log, pins: Pins) -> OnChain:
     """Claims (2) and (3), as far as a chain answers them."""
     found = OnChain()
+    testimony = [path for path in bundle.manifest.files if path.startswith("evidence/")]
     if ledger.spec.beacon_mode == "recorded":
-        docket.skip(2, "anchors", "this run has no chain")
+        if strays := [path for path in (CHAIN, *testimony) if path in bundle]:
+            docket.fail(2, "anchors", f"{strays[0]} has no place in the bundle of a run without a chain")
+        else:
+            docket.skip(2, "anchors", "this run has no chain")
         docket.skip(3, "evidence", "this run has no chain to date evidence by")
         return found
     docket.hear(2, "anchored prefixes", lambda: anchors.check_prefixes(ledger, log))
@@ -109,12 +114,12 @@ def _hear_chain(docket: Docket, bundle: Bundle, ledger: Ledger, log: Log, pins: 
         return found
     found.run = docket.hear(2, "anchors", lambda: anchors.check_anchors(ledger, log, state))
     docket.hear(3, "enrolments", lambda: enrolments.check_enrolments(ledger, state))
-    if not any(join.evidence != ZERO_DIGEST for join in enrolments.joins(ledger)):
+    if not testimony and all(join.evidence == ZERO_DIGEST for join in enrolments.joins(ledger)):
         docket.skip(3, "evidence", "this run has no TEE evidence")
         return found
     from attestrain.verify import evidence
 
-    roots = None if pins is _UNCHECKED else pins.evidence_roots
+    roots = pins.evidence_roots or None
     found.appraisals = docket.hear(3, "evidence", lambda: evidence.check_evidence(bundle, ledger, state, roots))
     return found
 

@@ -15,8 +15,8 @@ from attestrain.report.story import Story
 from attestrain.rules.faults import faults
 from attestrain.rules.ledger import Filed
 from attestrain.rules.votes import Fault
-from attestrain.verify.guarantees import WorkerReport
 from attestrain.verify.verdict import Verdict
+from attestrain.verify.workers import WorkerReport
 
 
 @dataclass(frozen=True, slots=True)

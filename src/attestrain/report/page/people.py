@@ -14,8 +14,8 @@ from attestrain.report.page.sources import Cited, Source, Sources, short
 from attestrain.report.stakes import ChainStory, shown_coins
 from attestrain.report.story import Story
 from attestrain.report.units import counted, shown_bytes
-from attestrain.verify.guarantees import WorkerReport
 from attestrain.verify.verdict import Verdict
+from attestrain.verify.workers import WorkerReport
 
 MAX_LISTED = 500
 """Most participants of a role in the table: beyond it a page is no longer read but searched."""

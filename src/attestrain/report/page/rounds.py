@@ -11,8 +11,8 @@ from attestrain.report.page.reading import Reading
 from attestrain.report.page.sources import Cited, Source, Sources, short
 from attestrain.report.story import Story
 from attestrain.rules.ledger import RoundBook
-from attestrain.verify.guarantees import WorkerReport, WorkerRound
 from attestrain.verify.verdict import Verdict
+from attestrain.verify.workers import WorkerReport, WorkerRound
 
 MAX_LISTED = 1000
 """Most worker-rounds listed with their files: 30 rounds of 30 workers. The bundle itself lists every file."""
