@@ -94,11 +94,17 @@ def sign_request(key: SigningKey, audience: Digest, method: str, target: str, co
         now: seconds since 1970.
     """
     expiry, nonce = int(now) + VALID, secrets.token_bytes(32)
-    signature = key.sign(_digest(audience, method, target, content, expiry, nonce))
+    signature = key.sign(request_digest(audience, method, target, content, expiry, nonce))
+    return header(content, expiry, nonce, signature)
+
+
+def header(content: Digest, expiry: int, nonce: bytes, signature: bytes) -> str:
+    """The Authorization header's value."""
     return f"{SCHEME} {expiry} {nonce.hex()} {content.hex()} 0x{signature.hex()}"
 
 
-def _digest(audience: Digest, method: str, target: str, content: bytes, expiry: int, nonce: bytes) -> bytes:
+def request_digest(audience: Digest, method: str, target: str, content: Digest, expiry: int, nonce: bytes) -> bytes:
+    """The 32 bytes that are signed for a request (EIP-712)."""
     values = {
         "audience": audience,
         "method": method,
@@ -153,7 +159,7 @@ class Doorman:
         self, method: str, target: str, content: Digest, expiry: int, nonce: bytes, signature: bytes
     ) -> Address:
         try:
-            return recover(_digest(self._audience, method, target, content, expiry, nonce), signature)
+            return recover(request_digest(self._audience, method, target, content, expiry, nonce), signature)
         except FormatError as error:
             raise Denied("the request's signature is malformed") from error
 
