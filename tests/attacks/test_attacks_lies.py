@@ -11,6 +11,7 @@ from attestrain.errors import ExitCode, UsageError
 from attestrain.record.bundle import FolderFiles
 from attestrain.verify.verdict import Outcome
 from attestrain.verify.verifier import verify, verify_folder
+from tests.attacks.anchored_world import anchored_world
 from tests.attacks.world import World, honest_world, tiny_spec
 
 
@@ -21,18 +22,26 @@ def test_the_honest_world_is_verified() -> None:
     assert verdict.exit_code == ExitCode.DONE
 
 
-@pytest.mark.parametrize("name", LIES)
-def test_a_lie_is_given_away_by_its_claim(name: str) -> None:
-    files, policy = honest_world()
+WORLDS = {"recorded": honest_world, "chain": anchored_world}
+EVERYWHERE = [(where, name) for where in WORLDS for name in LIES if where == "chain" or not LIES[name].chain]
+
+
+@pytest.mark.parametrize(("where", "name"), EVERYWHERE)
+def test_a_lie_is_given_away_by_its_claim(where: str, name: str) -> None:
+    files, policy = WORLDS[where]()
     verdict = verify(tell(files, name), policy)
     missing = {check.claim for check in verdict.checks if check.missing}
     assert verdict.outcome in (Outcome.REFUTED, Outcome.UNDECIDED)
     assert LIES[name].claim in {*verdict.failed_claims, *missing}
 
 
-@pytest.mark.parametrize("name", sorted(set(LIES) - {"forge-run", "hide-update"}))
-def test_without_pins_a_lie_still_contradicts_something(name: str) -> None:
-    files, _ = honest_world()
+# A forged run takes a pin or a chain, hidden work leaves the verdict undecided.
+QUIET = {("recorded", "forge-run"), ("recorded", "hide-update"), ("chain", "hide-update")}
+
+
+@pytest.mark.parametrize(("where", "name"), sorted({*EVERYWHERE} - QUIET))
+def test_without_pins_a_lie_still_contradicts_something(where: str, name: str) -> None:
+    files, _ = WORLDS[where]()
     assert verify(tell(files, name)).outcome is Outcome.REFUTED
 
 
@@ -72,6 +81,9 @@ def test_an_unknown_lie_and_a_lie_without_hold_are_usage_errors() -> None:
     files, _ = honest_world()
     with pytest.raises(UsageError, match="no lie is called"):
         tell(files, "white-lie")
+    for name in (name for name, lie in LIES.items() if lie.chain):
+        with pytest.raises(UsageError, match="this run has no"):
+            tell(files, name)
     dense = World(tiny_spec(codec="dense")).play()
     with pytest.raises(UsageError, match="keep no component ef"):
         tell(dense.files, "doctored-feedback")

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attestrain.errors import UsageError
-from attestrain.record.digest import sha256
+from attestrain.record.canonical import MAX_INTEGER
+from attestrain.record.chain import CONTRACTS
+from attestrain.record.digest import Digest, sha256
 from attestrain.record.names import Address, RunId
 from attestrain.record.note import LogKey
-from attestrain.verify.policy import CHECKED, Pins, Policy
+from attestrain.verify.policy import CHECKED, GUARANTEES, ChainPin, Pins, Policy
 
 PINS = Pins(
     run=RunId(sha256(b"run")),
@@ -34,6 +38,69 @@ def test_defaults_ask_for_everything_checked_and_allow_nothing_simulated() -> No
     assert policy == Policy(Pins(), CHECKED, "0.25", ())
 
 
+def addresses() -> st.SearchStrategy[Address]:
+    return st.binary(min_size=20, max_size=20).map(lambda data: Address("0x" + data.hex()))
+
+
+DIGESTS = st.binary(min_size=32, max_size=32).map(Digest)
+NUMBERS = st.integers(0, MAX_INTEGER)
+CHAINS = st.builds(
+    ChainPin,
+    id=st.integers(1, MAX_INTEGER),
+    number=NUMBERS,
+    block=DIGESTS,
+    contracts=st.fixed_dictionaries({name: addresses() for name in CONTRACTS}),
+    local=st.booleans(),
+)
+
+
+@given(st.none() | CHAINS, st.lists(DIGESTS, max_size=3), st.lists(addresses(), max_size=3))
+def test_what_a_policy_pins_of_a_chain_survives_its_file(
+    chain: ChainPin | None, roots: list[Digest], auditors: list[Address]
+) -> None:
+    pins = Pins(run=PINS.run, auditors=tuple(auditors), chain=chain, evidence_roots=tuple(roots))
+    policy = Policy(pins, GUARANTEES, allow_simulated=("attested",))
+    assert Policy.from_toml(policy.to_toml()) == policy
+
+
+CHAIN_LINES = {
+    "id": "31337",
+    "number": "17",
+    "block": "'" + "ab" * 32 + "'",
+    "local": "true",
+    **{name: "'0x" + "cd" * 20 + "'" for name in CONTRACTS},
+}
+
+
+@pytest.mark.parametrize("missing", CHAIN_LINES)
+def test_a_chain_is_pinned_with_everything_or_not_at_all(missing: str) -> None:
+    lines = [f"{name} = {value}" for name, value in CHAIN_LINES.items() if name != missing]
+    with pytest.raises(UsageError, match="policy cannot be read"):
+        Policy.from_toml("\n".join([HEAD, "[pins.chain]", *lines]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("id", "0"),
+        ("id", "'31337'"),
+        ("id", "true"),
+        ("number", "-1"),
+        ("number", "17.0"),
+        ("block", "'0x" + "ab" * 32 + "'"),
+        ("local", "1"),
+        ("local", "'true'"),
+        ("ledger", "'0x" + "CD" * 20 + "'"),
+        ("vault", "'" + "cd" * 20 + "'"),
+        ("codes", "'0x'"),
+    ],
+)
+def test_a_malformed_chain_pin_is_refused(name: str, value: str) -> None:
+    lines = [f"{key} = {text}" for key, text in {**CHAIN_LINES, name: value}.items()]
+    with pytest.raises(UsageError, match="policy cannot be read"):
+        Policy.from_toml("\n".join([HEAD, "[pins.chain]", *lines]))
+
+
 HEAD = 'format = "attestrain.dev/policy@v1"\n'
 
 
@@ -52,6 +119,9 @@ HEAD = 'format = "attestrain.dev/policy@v1"\n'
         (HEAD + "[pins]\ntranscript_key = 'a+b+c'\n", "verifier key"),
         (HEAD + "[pins]\nauditors = '0x'\n", "auditors is not an array"),
         (HEAD + "[pins]\nauditors = ['0xAB']\n", "not an address"),
+        (HEAD + "[pins]\nevidence_roots = ['0xab']\n", "not a SHA-256 digest"),
+        (HEAD + "[pins]\nevidence_roots = 'ab'\n", "evidence_roots is not an array"),
+        (HEAD + "[pins]\nchain = 31337\n", "pins.chain"),
         (HEAD + "[require]\nguarantees = []\n", "asks for nothing"),
         (HEAD + "[require]\nguarantees = ['honest']\n", "unknown guarantee 'honest'"),
         (HEAD + "[require]\nreplayed_fraction = 0.25\n", "not a decimal text"),

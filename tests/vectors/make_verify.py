@@ -1,6 +1,7 @@
 """Writes vectors/verify.json: a tiny bundle's manifest, its policy, its verdict, and what gives each lie about it away.
 
-The bundle is the one round of one worker that tests/attacks/world.py plays. Run as a script:
+The bundle is the one round of one worker that tests/attacks/world.py plays; lies about a chain are told of the run
+that tests/attacks/anchored_world.py plays. Run as a script:
 python -m tests.vectors.make_verify
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 from attestrain.cli.lies import LIES, tell
 from attestrain.record.bundle import MANIFEST
 from attestrain.verify.verifier import verify
+from tests.attacks.anchored_world import anchored_world
 from tests.attacks.world import World, honest_world, tiny_spec
 
 TARGET = Path(__file__).parents[2] / "vectors" / "verify.json"
@@ -22,7 +24,11 @@ def make() -> dict[str, Any]:
     """The vectors."""
     smallest = World(tiny_spec(rounds=1, workers=1)).play()
     files, policy = honest_world()
-    told = {name: verify(tell(files, name), policy) for name in sorted(LIES)}
+    anchored = anchored_world()
+    told = {
+        name: verify(tell(anchored[0], name), anchored[1]) if LIES[name].chain else verify(tell(files, name), policy)
+        for name in sorted(LIES)
+    }
     return {
         "manifest": smallest.files[MANIFEST].decode(),
         "policy": smallest.policy.to_toml(),

@@ -18,9 +18,11 @@ from attestrain.record.names import Address, Round, Size, Text, Worker
 from attestrain.record.note import LogKey
 from attestrain.record.spec import RunSpec
 from attestrain.record.statements import (
+    Beacon,
     CommitClose,
     Finding,
     Join,
+    Leave,
     LogOpen,
     Published,
     Receipt,
@@ -96,16 +98,19 @@ def set_trace(files: MemoryFiles, edit: Callable[[Trace], Trace]) -> None:
     files[path] = edit(Trace.from_bytes(files[path])).to_bytes()
 
 
-def forge(files: MemoryFiles, *, changed: Slot | None = None, disown: bool = False) -> None:
+def forge(
+    files: MemoryFiles, *, changed: Slot | None = None, disown: bool = False, beacon: Digest | None = None
+) -> None:
     """Sign the whole transcript again with forged keys.
 
     Args:
         files: the bundle, changed in place.
         changed: a worker-round of the last round whose trace was edited: its receipt and all that follows is adapted.
         disown: sign one receipt with a key that is not registered.
+        beacon: what the last beacon says instead; the last round's draw is answered again.
     """
     true = Transcript.read(files)
-    forger = _Forger(files, RunSpec.from_bytes(files[SPEC]), changed)
+    forger = _Forger(files, RunSpec.from_bytes(files[SPEC]), changed, beacon)
     for signed in true.signed:
         forger.copy(signed)
     if disown:
@@ -116,10 +121,12 @@ def forge(files: MemoryFiles, *, changed: Slot | None = None, disown: bool = Fal
 
 
 class _Forger:
-    """Copies a transcript entry by entry, adapting what depends on an edited trace."""
+    """Copies a transcript entry by entry, adapting what depends on an edited trace or beacon."""
 
-    def __init__(self, files: MemoryFiles, spec: RunSpec, changed: Slot | None) -> None:
+    def __init__(self, files: MemoryFiles, spec: RunSpec, changed: Slot | None, beacon: Digest | None) -> None:
         self._files = files
+        self._beacon = beacon
+        self._log = Log()
         self._ledger = Ledger(spec)
         self._changed = changed
         self._keys: dict[Address, SigningKey] = {}
@@ -136,6 +143,7 @@ class _Forger:
 
     def _append(self, statement: Statement, key: SigningKey) -> None:
         self.signed.append(sign(statement, key))
+        self._log.append(self.signed[-1].to_bytes())
         self._ledger.file(self.signed[-1])
 
     def _adapt(self, statement: Statement) -> Statement:
@@ -147,6 +155,12 @@ class _Forger:
                 participant, session = forged_key(statement.participant), forged_key(statement.session)
                 self._keys[session.address] = session
                 return replace(statement, participant=participant.address, session=session.address)
+            case Leave():
+                return replace(statement, participant=forged_key(statement.participant).address)
+            case Beacon() if statement.epoch:
+                last = statement.epoch == self._ledger.spec.schedule.rounds
+                value = self._beacon if last and self._beacon is not None else statement.value
+                return replace(statement, root=self._log.root(statement.size), value=value)
             case Receipt() | Published() if self._changed == (statement.round, statement.worker):
                 return self._adapt_work(statement)
             case CommitClose() if self._changed is not None and statement.round == self._changed[0]:

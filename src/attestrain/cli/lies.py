@@ -14,6 +14,7 @@ from attestrain.cli.forgery import Transcript, forge, last_published, set_trace
 from attestrain.errors import UsageError
 from attestrain.record.blob import BlobRef, blob_ref
 from attestrain.record.bundle import (
+    CHAIN,
     MANIFEST,
     MODEL,
     SPEC,
@@ -23,6 +24,7 @@ from attestrain.record.bundle import (
     make_manifest,
     update_path,
 )
+from attestrain.record.chain import ChainFacts
 from attestrain.record.digest import sha256
 from attestrain.record.names import RunId
 from attestrain.record.spec import RunSpec
@@ -41,12 +43,14 @@ class Lie:
         claim: number of the claim that gives it away (others may fail besides).
         apply: changes the files in place.
         covered: whether the manifest is made again afterwards.
+        chain: whether only a run on a chain, with evidence, gives it a hold.
     """
 
     summary: str
     claim: int
     apply: Apply
     covered: bool = True
+    chain: bool = False
 
 
 def tell(files: MemoryFiles, name: str) -> MemoryFiles:
@@ -178,6 +182,33 @@ def _forge_receipt(files: MemoryFiles) -> None:
     forge(files, disown=True)
 
 
+def _forge_beacon(files: MemoryFiles) -> None:
+    _facts(files)
+    forge(files, changed=last_published(files), beacon=sha256(b"a better draw"))
+
+
+def _edit_stake(files: MemoryFiles) -> None:
+    facts = _facts(files)
+    vault = facts.contracts["vault"]
+    held = facts.accounts[vault]
+    slot, nodes = max(held.slots.items())
+    slots = {**held.slots, slot: (*nodes[:-1], _flip(nodes[-1], -1))}
+    files[CHAIN] = replace(facts, accounts={**facts.accounts, vault: replace(held, slots=slots)}).to_bytes()
+
+
+def _swap_evidence(files: MemoryFiles) -> None:
+    paths = sorted(path for path in files if path.startswith("evidence/"))[:2]
+    if len(paths) < 2:
+        raise UsageError("this run has no evidence to swap")
+    files[paths[0]], files[paths[1]] = files[paths[1]], files[paths[0]]
+
+
+def _facts(files: MemoryFiles) -> ChainFacts:
+    if CHAIN not in files:
+        raise UsageError("this run has no chain, which the lie would be about")
+    return ChainFacts.from_bytes(files[CHAIN])
+
+
 def _in_trace(edit: Callable[[Trace], Trace]) -> Apply:
     """A lie inside the trace of the last round, with everything above it signed again."""
 
@@ -242,6 +273,14 @@ LIES: dict[str, Lie] = {
         6,
         _in_trace(lambda trace: _edit_step(trace, batch=b"favourite data")),
     ),
+    "forge-beacon": Lie(
+        "rolls the last draw again and forges the run over a beacon that the chain never said",
+        2,
+        _forge_beacon,
+        chain=True,
+    ),
+    "edit-stake": Lie("flips a bit of what the chain says of a stake", 2, _edit_stake, chain=True),
+    "swap-evidence": Lie("exchanges the evidence of two session keys", 3, _swap_evidence, chain=True),
     "poison-model": Lie("flips the sign of one parameter of the delivered model", 11, _poison_model),
 }
 """Every lie by name."""

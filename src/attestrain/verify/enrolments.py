@@ -7,6 +7,9 @@ beyond the run's gives nothing: no statement names a round that is not opened, a
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
+
 from attestrain.record.chain import EnrolmentFact
 from attestrain.record.digest import ZERO_DIGEST
 from attestrain.record.names import Address
@@ -63,12 +66,12 @@ def _bounds(ledger: Ledger) -> dict[Address, int]:
     Without this a key could be used first and enrolled, with evidence, when all is over.
     """
     beacons = [item.statement for item in ledger.beacons.values()]
+    sizes = list(accumulate((beacon.size for beacon in beacons), max))
     found: dict[Address, int] = {}
-    for held in ledger.joins.values():
-        for item in held:
-            covering = next((beacon.height for beacon in beacons if beacon.size > item.index), None)
-            if covering is not None:
-                found[item.statement.session] = covering
+    for item in (item for held in ledger.joins.values() for item in held):
+        place = bisect_right(sizes, item.index)
+        if place < len(beacons):
+            found[item.statement.session] = beacons[place].height
     return found
 
 
