@@ -23,7 +23,7 @@ DOWNLOAD_MB = {"cpu": 190, "cuda": 2900}
 """Wheels of torch 2.13.0 for Linux x86_64: the CPU build measured from its file; the CUDA build with the libraries
 it pins is an estimate from earlier releases."""
 BASE_MB = 34
-EXTRA_MB = {"train": 71, "node": 2, "chain": 7, "dev": 52, "hf": 13}
+EXTRA_MB = {"train": 71, "node": 2, "dev": 52, "hf": 13}
 """Wheels of the base install and what each extra adds besides torch: measured on Linux x86_64 with Python 3.11."""
 
 
@@ -55,7 +55,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv", help="folder of the environment")
-    parser.add_argument("--extras", default="dev,train,node,chain", help="extras of pyproject.toml, comma-separated")
+    parser.add_argument("--extras", default="dev,train,node", help="extras of pyproject.toml, comma-separated")
     parser.add_argument("--torch", choices=sorted(DOWNLOAD_MB), default="cpu", help="which build of torch is wanted")
     parser.add_argument("--torch-index", default="", help="package index that holds the wanted build")
     parser.add_argument("--pip-args", default="", help="further options for pip install")
