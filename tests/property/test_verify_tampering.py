@@ -9,12 +9,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from attestrain.cli.forgery import Transcript, forged_key
-from attestrain.record.bundle import MANIFEST, Manifest, MemoryFiles, make_manifest
+from attestrain.record.bundle import CHAIN, MANIFEST, Manifest, MemoryFiles, make_manifest
 from attestrain.record.canonical import canonical, parse
 from attestrain.record.statements import Signed, sign
 from attestrain.verify.verdict import Outcome, Verdict
 from attestrain.verify.verifier import verify
-from tests.attacks.world import honest_world
+from tests.attacks.anchored_world import anchored_world
+from tests.attacks.world import cover, honest_world
 
 HONEST, POLICY = honest_world()
 PATHS = sorted(HONEST)
@@ -135,3 +136,39 @@ def test_editing_a_statement_and_signing_it_with_an_attackers_key(index: int, da
     files = MemoryFiles(HONEST)
     log.write(files)
     judged(covered(files, True))
+
+
+ANCHORED, ANCHORED_POLICY = anchored_world()
+TESTIMONY = [CHAIN, *sorted(path for path in ANCHORED if path.startswith("evidence/"))]
+
+
+@settings(max_examples=60)
+@given(st.integers(0), st.integers(0), st.integers(0, 7))
+def test_flipping_any_bit_of_what_a_chain_or_a_machine_says(which: int, place: int, bit: int) -> None:
+    path = TESTIMONY[which % len(TESTIMONY)]
+    data = bytearray(ANCHORED[path])
+    data[place % len(data)] ^= 1 << bit
+    verdict = verify(cover(MemoryFiles({**ANCHORED, path: bytes(data)})), ANCHORED_POLICY)
+    assert verdict.outcome in (Outcome.REFUTED, Outcome.UNDECIDED)
+    assert {2, 3, 10} & {*verdict.failed_claims, *(check.claim for check in verdict.checks if check.missing)}
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_replacing_any_value_of_chain_facts(data: st.DataObject) -> None:
+    document = parse(ANCHORED[CHAIN])
+    holder, key = data.draw(st.sampled_from(list(values_of(document))))
+    before = holder[key]
+    holder[key] = data.draw(st.sampled_from([None, 0, 1, 2**53 - 1, "", "0x", "0x00", [], {}, "0x" + "00" * 32]))
+    assume(holder[key] != before)
+    assume(document["cases"])  # cases of proven faults are asked for whether they are listed or not
+    verdict = verify(cover(MemoryFiles({**ANCHORED, CHAIN: canonical(document)})), ANCHORED_POLICY)
+    assert verdict.outcome in (Outcome.REFUTED, Outcome.UNDECIDED)
+
+
+def values_of(value: Any) -> Any:
+    """Every place of a document that holds something, as container and key."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inside in items:
+        yield value, key
+        yield from values_of(inside)
