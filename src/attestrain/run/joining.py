@@ -58,6 +58,8 @@ PATIENCE = 600.0
 """Seconds without an answer after which a network is taken to be gone: time to start a node again."""
 LEAVING_SECONDS = 60.0
 """Longest that leaving waits to publish what was committed: a round may take that long to close."""
+LEAVING_PATIENCE = 15.0
+"""Seconds without an answer after which whoever leaves just goes."""
 ATTEMPTS = 3
 """Attempts at the latest checkpoint: a round may end between its document and its values."""
 
@@ -127,12 +129,15 @@ class _Participant:
         # Verifiers pin the accounts of auditors beforehand, so an auditor's invitation holds its key.
         self._key = invite.key if invite.role == "auditor" else self._keys.signing("participant")
         self._patience = patience
-        self._caller = Caller(invite.door, self._key, patience)
-        self._exchange = HttpExchange(self._caller, say=self._tell)
-        self._blobs = HttpBlobs(self._caller)
+        self._dial(patience)
         self._seat: Seat | None = None
         self._prepared: Prepared | None = None
         self._terms: Terms | None = None
+
+    def _dial(self, patience: float) -> None:
+        self._caller = Caller(self._invite.door, self._key, patience)
+        self._exchange = HttpExchange(self._caller, say=self._tell)
+        self._blobs = HttpBlobs(self._caller)
 
     def _tell(self, kind: str, data: dict[str, object]) -> None:
         if kind == "segment" and data.get("phase") == "compress":
@@ -268,6 +273,8 @@ class _Participant:
 
     def _take_pay(self) -> None:
         """Claim what the run owes this participant, where there is a chain that pays."""
+        # A node that was started again may have its own chain elsewhere.
+        self._terms = fetch_terms(self._caller)
         client = self._client() if self._invite.role == "worker" else None
         if client is None:
             return
@@ -277,11 +284,17 @@ class _Participant:
 
     def leave(self) -> None:
         """Publish what was committed, as far as that is soon possible, and give up the slot's key."""
-        seat = self._seat
-        if seat is None:
+        if self._seat is None:
             return
         self._say("leaving; press Ctrl-C again to go at once")
         # What was interrupted may be half done: look at everything afresh.
+        self._dial(min(self._patience, LEAVING_PATIENCE))
+        try:
+            self._give_up(self._seat)
+        except Stopped:
+            self._say("the network does not answer: gone without leaving")
+
+    def _give_up(self, seat: Seat) -> None:
         follower = self._follow()
         if self._invite.role == "worker":
             self._wind_up(follower, seat)
