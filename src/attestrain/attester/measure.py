@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
@@ -30,8 +31,9 @@ def measured_events(spec: RunSpec, environment: Digest) -> tuple[Event, ...]:
     return tuple(Event(name, digest.hex()) for name, digest in zip(MEASURED, digests, strict=True))
 
 
+@functools.cache
 def dependencies_digest() -> Digest:
-    """SHA-256 of the sorted array of `installed_dependencies` as a canonical document."""
+    """SHA-256 of the sorted array of `installed_dependencies` as a canonical document; read once in a process."""
     return sha256(canonical(installed_dependencies()))
 
 

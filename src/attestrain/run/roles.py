@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+from attestrain.attester.measure import dependencies_digest
 from attestrain.attester.pki import DevPki
 from attestrain.attester.simulator import SimulatedMachine
 from attestrain.corpus.dataset import Dataset
@@ -71,6 +72,9 @@ class Cast:
         self._keys = {name: (keys.signing(name), keys.signing(f"{name}-session")) for name in names}
         # Each participant gets a simulated machine of its own; the keys of the root stay with the conductor.
         self._machines = {} if pki is None else {name: SimulatedMachine(pki.provision()) for name in names}
+        if self._machines:
+            # All processes measure the same installation: read it once, before the fork.
+            dependencies_digest()
         self._solo_key = keys.signing(SOLO)
 
     def start(self, network: LocalNetwork) -> None:

@@ -17,10 +17,20 @@ from attestrain.errors import FormatError
 from attestrain.record.digest import Digest
 from attestrain.record.names import Index
 from attestrain.record.spec import RunSpec
-from attestrain.record.statements import Aggregated, Finding, Receipt, RoundOpen, RunClose, Statement
+from attestrain.record.statements import (
+    Aggregated,
+    CommitClose,
+    Finding,
+    Join,
+    Published,
+    Receipt,
+    RoundOpen,
+    RunClose,
+    Statement,
+)
 from attestrain.run.service.auth import Caller, Denied, Doorman
 from attestrain.run.service.clerk import Clerk
-from attestrain.run.service.feed import GATHER, UNHURRIED, Entries, Feed, Tail
+from attestrain.run.service.feed import GATHER_BURST, UNHURRIED, Entries, Feed, Tail
 from attestrain.run.service.limits import BODY_SECONDS, largest_blob, round_allowance
 from attestrain.run.service.mailbox import Mailbox
 from attestrain.run.service.metrics import Metrics
@@ -119,8 +129,20 @@ class Desk:
         self._report(polls)
 
     def _wake(self, index: Index, statement: Statement) -> None:
-        """Tell readers of an entry. Only the conductor acts on receipts and findings, and it has them already."""
-        self.entries.wake(UNHURRIED if isinstance(statement, Receipt | Finding) else GATHER)
+        """Tell readers of an entry, the sooner the more of them act on it.
+
+        Only the conductor acts on receipts, findings and the end of a round, and it has them already; a close is acted
+        on where no beacon has to follow it.
+        """
+        match statement:
+            case Receipt() | Finding() | Aggregated():
+                self.entries.wake(UNHURRIED)
+            case CommitClose() if self.spec.beacon_mode == "chain":
+                self.entries.wake(UNHURRIED)
+            case Join() | Published():
+                self.entries.wake(GATHER_BURST)
+            case _:
+                self.entries.wake()
 
     def _report(self, polls: Counter[str]) -> None:
         gauge, log = self.metrics.gauge, self.clerk.sequencer.log

@@ -15,6 +15,8 @@ from attestrain.run.service.limits import MAX_ANSWER, MAX_POLLS, MAX_POLLS_PER_P
 
 GATHER = 0.01
 """Seconds between something new and the answers: entries come in bursts, and one answer holds them all."""
+GATHER_BURST = 0.1
+"""The same for news of which several come one after the other."""
 UNHURRIED = 1.0
 """The same for news that no reader acts on at once."""
 
