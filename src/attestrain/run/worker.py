@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 import time
-import traceback
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,8 +114,8 @@ class WorkerRole:
         try:
             self._catch_up(round_)
             self._step(round_, book)
-        except Refusal:
-            traceback.print_exc()
+        except Refusal as error:
+            print(f"round {round_}: {error}", file=sys.stderr, flush=True)
             self._given_up = round_
 
     def _catch_up(self, round_: Round) -> None:
