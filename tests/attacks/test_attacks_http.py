@@ -3,99 +3,34 @@
 from __future__ import annotations
 
 import http.client
-import os
 import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from attestrain.errors import FormatError
 from attestrain.record.blob import BlobRef, blob_ref
-from attestrain.record.canonical import canonical
-from attestrain.record.digest import ZERO_DIGEST, sha256
+from attestrain.record.digest import sha256
 from attestrain.record.keys import SigningKey
-from attestrain.record.names import Address, Text, Worker
+from attestrain.record.names import Text
 from attestrain.record.statements import LogOpen, sign
 from attestrain.run.exchange import Refusal
 from attestrain.run.service import auth, limits
-from attestrain.run.service.auth import sign_request
 from attestrain.run.service.client import Caller, HttpBlobs, HttpExchange
-from attestrain.run.service.members import Member
+from tests.attacks.http_world import BLOB, REF, WRITES, Gentle, ask, blobs, claimed, signed
 from tests.attacks.world import tiny_spec
 from tests.unit.service_world import World, key_of, open_world
-
-SHORT = 3.0
-"""Seconds that the fuzzer tries its luck in `make test`."""
-LONG = min(300.0, float(os.environ.get("ATTESTRAIN_FUZZ_SECONDS", "30")))
-"""The same in `make test-all`: five minutes when asked for."""
-BLOB = b"an update" * 100
-REF = blob_ref(BLOB)
-DOCUMENT = canonical({"format": "attestrain.dev/environment@v1"})
-CLAIM = canonical({"format": "attestrain.dev/claim@v1", "participant": "0x" + "11" * 20})
-REPORT = b'{"kind":"segment","data":{"worker":0}}'
-
-
-def blobs(*refs: BlobRef) -> str:
-    return "/v1/blobs?" + "&".join(f"blob={ref.root.hex()}:{ref.size}" for ref in refs)
-
-
-WRITES: dict[str, tuple[str, str, bytes, str]] = {
-    "entry": ("POST", "/v1/entries", b"{}", "worker"),
-    "report": ("POST", "/v1/events", REPORT, "worker"),
-    "claim": ("POST", "/v1/slots", CLAIM, "invite"),
-    "blob": ("PUT", blobs(REF), BLOB, "worker"),
-    "environment": ("PUT", f"/v1/environments/{sha256(DOCUMENT).hex()}", DOCUMENT, "worker"),
-    "evidence": ("PUT", f"/v1/evidence/{sha256(DOCUMENT).hex()}", DOCUMENT, "auditor"),
-}
-"""Everything that changes something: method, address, body, and who may."""
-
-
-class Gentle:
-    """Claims are taken, and remembered."""
-
-    def __init__(self) -> None:
-        self.given: dict[tuple[str, Worker], Address] = {}
-
-    def __call__(self, member: Member, participant: Address) -> None:
-        if self.given.setdefault((member.seat, member.slot), participant) != participant:
-            raise Refusal("the slot is taken")
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with open_world(tmp_path, Gentle(), opened=True).serving() as found:
         yield found
-
-
-def ask(
-    world: World, method: str, target: str, body: bytes | None = None, headers: dict[str, str] | None = None
-) -> tuple[int, bytes]:
-    place = urlsplit(world.service.door.url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=20)
-    try:
-        connection.request(method, target, body, headers or {})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
-def signed(world: World, who: SigningKey, method: str, target: str, body: bytes, **changes: Any) -> dict[str, str]:
-    content = ZERO_DIGEST if target.startswith("/v1/blobs") else sha256(body)
-    values = {"audience": world.service.door.service, "target": target, "content": content, "now": time.time()}
-    return {"Authorization": sign_request(who, method=method, **(values | changes))}
-
-
-def claimed(world: World) -> int:
-    claim = world.service.desk.clerk.claim
-    assert isinstance(claim, Gentle)
-    return len(claim.given)
 
 
 @pytest.fixture
@@ -352,78 +287,3 @@ def test_bytes_that_a_service_makes_up_are_not_taken_for_a_blob(world: World) ->
             own.get(refs[0])
         with pytest.raises(FormatError, match="other bytes"):
             own.get_all(refs)
-
-
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("seconds", [SHORT, pytest.param(LONG, marks=pytest.mark.slow)])
-def test_nothing_that_strangers_and_members_send_breaks_the_service(tmp_path: Path, seconds: float) -> None:
-    """A fuzzer reads the description of the service and tries what it says and what it does not say."""
-    with open_world(tmp_path, Gentle(), opened=True).serving() as world:
-        before = world.state(), claimed(world)
-        fuzz(world, None, seconds / 2)
-        assert (world.state(), claimed(world)) == before
-        fuzz(world, "worker", seconds / 4)
-        fuzz(world, "invite", seconds / 4)
-        assert world.state()[0] == before[0][0]
-        assert ask(world, "GET", "/health")[0] == 200
-
-
-def fuzz(world: World, role: str | None, seconds: float) -> None:
-    """Send what the fuzzer makes up, signed by ``role`` if there is one; fails at the first answer in the 500s."""
-    import schemathesis
-    from hypothesis import HealthCheck, Phase, given, settings
-    from hypothesis.errors import Unsatisfiable
-
-    world.service.desk.doorman._rates = limits.Rates(1e9, 1e9)
-    schema = schemathesis.openapi.from_url(f"{world.service.door.url}/openapi.json")
-    end, tried = time.monotonic() + seconds, 0
-    modes = list(schemathesis.GenerationMode)
-    while time.monotonic() < end:
-        for found in schema.get_all_operations():
-            operation = found.ok()
-            for mode in modes:
-                strategy = operation.as_strategy(generation_mode=mode)
-
-                @settings(
-                    max_examples=15,
-                    deadline=None,
-                    derandomize=False,
-                    database=None,
-                    suppress_health_check=list(HealthCheck),
-                    phases=[Phase.generate],
-                )
-                @given(case=strategy)
-                def attempt(case: Any) -> None:
-                    nonlocal tried
-                    tried += 1
-                    if time.monotonic() < end + 5:
-                        status = _send(world, case, role)
-                        assert status < 500, (status, case.method, case.path, case.as_curl_command())
-
-                # An address without parameters has nothing wrong to try.
-                with suppress(Unsatisfiable):
-                    attempt()
-            if time.monotonic() > end:
-                break
-    assert tried > 20
-
-
-def _send(world: World, case: Any, role: str | None) -> int:
-    import requests
-
-    made = requests.Request(**case.as_transport_kwargs(world.service.door.url)).prepare()
-    query = urlsplit(made.url).query
-    if "wait=" in str(query):
-        made.url = re.sub(r"wait=\d+", "wait=0", str(made.url))
-    if role is not None:
-        target = str(made.path_url)
-        body = made.body or b""
-        data = body.encode() if isinstance(body, str) else bytes(body)
-        who = key_of(role, 2 if role == "invite" else 0)
-        made.headers.update(signed(world, who, str(made.method), target, data))
-    with requests.Session() as session:
-        try:
-            return session.send(made, timeout=30, allow_redirects=False).status_code
-        except requests.ConnectionError:
-            # The service hung up on a body that it had refused.
-            return 400

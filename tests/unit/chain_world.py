@@ -27,7 +27,7 @@ from attestrain.settle.contracts import Terms, decode_result, deploy, encode_cal
 from attestrain.settle.deployment import Deployment
 from attestrain.settle.embedded import EmbeddedChain
 from attestrain.settle.finality import SEALED, finality
-from attestrain.settle.rpc import Rpc
+from attestrain.settle.rpc import Reverted, Rpc
 from attestrain.settle.sender import Sender
 from attestrain.settle.transactions import Call
 from attestrain.verify.chain import ChainState, read_chain
@@ -219,3 +219,14 @@ def deployed(chain: EmbeddedChain, folder: Path) -> World:
     key = SigningKey.generate()
     chain.fund(key.address, 100 * COIN)
     return World(chain, deploy(chain.url, key, TERMS, folder / "deploy", instant=True), folder)
+
+
+def refused(name: str) -> pytest.RaisesExc[Reverted]:
+    """The contracts must refuse with this error."""
+    return pytest.raises(Reverted, match=name)
+
+
+def convict(hearing: Court) -> None:
+    hearing.open()
+    hearing.vote(*[OBSERVED] * len(hearing.auditors))
+    hearing.auditors[0].client.resolve(hearing.case)
