@@ -11,12 +11,15 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from attestrain.run.events import Event, Watcher
 
 CPU = "cpu"
 """Kind of the events that carry effort."""
+USER_TIME = 11
+"""Place of utime, which stime follows, behind the name in /proc/PID/stat (proc(5))."""
 EVERY = 10.0
 """Seconds between reports; a process that is killed takes what it has not told with it."""
 KINDS = ("training", "replay", "evaluation")
@@ -52,6 +55,19 @@ class Effort:
             self._spent[rest] = total - sum(self._spent.values())
         spent = {kind: round(self._spent[kind], 3) for kind in KINDS}
         return {"process": os.getpid(), **spent, "total": round(total, 3)}
+
+
+def effort_of(process: int) -> dict[str, Any] | None:
+    """The report of a process that is not ours to ask, such as an embedded chain: all of it is protocol.
+
+    None where the system does not tell (/proc is Linux's) or the process is gone.
+    """
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        ticks = int(fields[USER_TIME]) + int(fields[USER_TIME + 1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return {"process": process, "total": round(ticks / os.sysconf("SC_CLK_TCK"), 3)}
 
 
 class Tally:

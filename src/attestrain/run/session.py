@@ -26,7 +26,7 @@ from attestrain.run.baseline import allreduce_bytes
 from attestrain.run.bundling import export_model, write_bundle
 from attestrain.run.config import RunConfig, load_config
 from attestrain.run.config_text import config_toml
-from attestrain.run.effort import Effort, Tally
+from attestrain.run.effort import Effort, Tally, effort_of
 from attestrain.run.evaluation import Evaluator
 from attestrain.run.events import EventLog, Watcher
 from attestrain.run.examination import Examination
@@ -386,5 +386,7 @@ class _Session:
         places = {"bundle": str(outcome.bundle), "policy": str(outcome.policy)}
         seconds = round(time.monotonic() - self.begin, 2)
         self.tally.add(self.effort.report())
+        if self.chain is not None and self.chain.embedded is not None:
+            self.tally.add(effort_of(self.chain.embedded.pid) or {})
         self.events.emit("share", **self.tally.share())
         self.events.emit("finish", **figures, allreduce=outcome.allreduce, seconds=seconds, **places)
