@@ -14,9 +14,11 @@ from attestrain.record.bundle import MANIFEST, MODEL, SPEC, MemoryFiles, make_ma
 from attestrain.report.events import Line
 from attestrain.report.html import inert_json, write_report
 from attestrain.report.page.figures import MAX_COLUMNS, strip_svg
+from attestrain.report.page.result import _shares
 from attestrain.report.page.rounds import Cell
-from attestrain.report.stakes import shown_coins
-from attestrain.report.story import tell_story
+from attestrain.report.page.sources import Source
+from attestrain.report.stakes import ChainStory, Shares, shown_coins
+from attestrain.report.story import Story, tell_story
 from attestrain.verify.policy import GUARANTEES
 from tests.attacks.world import World, cover, tiny_dataset, tiny_spec
 from tests.unit.report_world import cheat_world, cheated, on_chain, page_of, told, write_bundle
@@ -376,3 +378,11 @@ def test_odd_chain_events_tell_nothing_false() -> None:
     assert chain.cases["x"].accuser == -1
     assert chain.shares is not None
     assert chain.shares.overhead == 0.0
+
+
+def test_the_parts_of_the_processor_time_are_the_whole() -> None:
+    shares = Shares(training=6.0, replay=2.0, protocol=1.0, evaluation=1.0)
+    assert (shares.total, shares.overhead) == (10.0, 0.1)
+    story = Story(chain=ChainStory(shares=shares))
+    rows = _shares(story, Source("e", "events.jsonl", "said by the run"))
+    assert [share.text for _, _, share in rows] == ["60.0 %", "20.0 %", "10.0 %", "10.0 %"]

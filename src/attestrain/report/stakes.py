@@ -75,10 +75,14 @@ class Shares:
     evaluation: float = 0.0
 
     @property
+    def total(self) -> float:
+        """All of it."""
+        return self.training + self.replay + self.protocol + self.evaluation
+
+    @property
     def overhead(self) -> float:
         """Share of everything that is neither training nor replay nor evaluation: what the protocol costs."""
-        total = self.training + self.replay + self.protocol + self.evaluation
-        return self.protocol / total if total > 0 else 0.0
+        return self.protocol / self.total if self.total > 0 else 0.0
 
 
 @dataclass(slots=True)

@@ -131,10 +131,11 @@ def _shares(story: Story, source: Source) -> list[tuple[str, Cited, Cited]]:
     shares = story.chain.shares
     if shares is None:
         return []
-    total = shares.training + shares.replay + shares.protocol
+    total = shares.total
     parts = (
         ("training", shares.training),
         ("replaying what was drawn", shares.replay),
+        ("measuring the validation loss", shares.evaluation),
         ("everything else: hashing, signing, sending, chain, aggregation", shares.protocol),
     )
     return [
