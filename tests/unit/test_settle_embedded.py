@@ -17,10 +17,10 @@ from attestrain.errors import FormatError, Unreachable, UsageError
 from attestrain.record.digest import Digest, sha256
 from attestrain.record.eip712 import address_bytes
 from attestrain.record.keys import SigningKey
-from attestrain.record.names import Round, RunId
+from attestrain.record.names import Address, Round, RunId
 from attestrain.rules import accumulator
 from attestrain.rules.slots import RunWords, run_slots
-from attestrain.rules.trie import read_account
+from attestrain.rules.trie import Account, read_account
 from attestrain.settle.client import ChainClient
 from attestrain.settle.contracts import deploy
 from attestrain.settle.embedded import STATE, EmbeddedChain
@@ -117,21 +117,39 @@ def test_a_closed_chain_goes_on_where_it_stopped(anvil, tmp_path):
         assert balance(chain, key.address) == COIN
 
 
-def test_coins_given_survive_a_kill_and_the_state_stays_the_one_its_block_commits_to(funded):
-    chain, key = funded
-    chain.fund(key.address, 7 * COIN)
+def test_coins_given_survive_a_kill(funded):
+    chain, _ = funded
+    other = SigningKey.generate().address
+    chain.fund(other, 7 * COIN)
     kill(chain)
     chain.restart()
-    assert balance(chain, key.address) == 7 * COIN
+    assert balance(chain, other) == 7 * COIN
+    chain.fund(other, 3 * COIN)
+    assert balance(chain, other) == 7 * COIN
+
+
+def proved(chain: EmbeddedChain, address: str, height: int) -> Account | None:
+    """The account as the block's own state root proves it."""
     rpc = Rpc(chain.url)
-    height = finality(rpc, SEALED).height()
-    proof = rpc.object("eth_getProof", key.address, [], hex(height))
+    proof = rpc.object("eth_getProof", address, [], hex(height))
     block = rpc.object("eth_getBlockByNumber", hex(height), False)
     assert proof is not None
     assert block is not None
     root = Digest(bytes.fromhex(block["stateRoot"][2:]))
     nodes = tuple(bytes.fromhex(node[2:]) for node in proof["accountProof"])
-    assert read_account(root, address_bytes(key.address), nodes) is not None
+    return read_account(root, address_bytes(Address(address)), nodes)
+
+
+def test_coins_given_after_a_restart_leave_every_block_provable(funded):
+    """A balance set from outside was in the state of the block before it, which did not commit to it: such a run was
+    refuted although everything in it was right."""
+    chain, key = funded
+    kill(chain)
+    chain.restart()
+    before = Rpc(chain.url).number("eth_blockNumber")
+    chain.fund(SigningKey.generate().address, COIN)
+    for height in range(before, Rpc(chain.url).number("eth_blockNumber") + 1):
+        assert proved(chain, key.address, height) is not None
 
 
 def test_beacons_and_enrolled_blocks_outlive_a_restart(funded, tmp_path):

@@ -28,9 +28,17 @@ from attestrain.store.atomic import write_atomic
 
 CHAIN_ID = 31_337
 """The id that everybody's development chains have: no wallet takes it for a chain that matters."""
+FAUCET = Address("0x00000000000000000000000000000000c0ffee00")
+"""Where coins come from: an account without a key, for which anvil signs. It holds what it needs from the first block.
+Coins set later, as anvil allows, would belong to no block: the latest one would be proved by a state that it does not
+commit to."""
+PLENTY = 1 << 120
+"""What the faucet holds, in wei: a million times all the coins that ever were, and still no overflow in sight."""
 STATE = "state.json.gz"
 LOADED = "loaded.json"
 """The state as anvil reads it; written again at every start."""
+GIFT_GAS = 21_000
+"""What it takes to send coins to an account."""
 MAX_STATE = 1 << 30
 """Largest state read, in bytes: several hundred thousand blocks."""
 BUSY, IDLE = 0.005, 0.05
@@ -125,12 +133,15 @@ class EmbeddedChain:
             return self.height() - 1
 
     def fund(self, address: Address, amount: int) -> None:
-        """Set an account's coins, in wei, durably."""
+        """Give an account what it lacks of ``amount`` wei, durably."""
         with self._turn:
-            self._rpc.ask_once("anvil_setBalance", address, hex(amount))
-            # A balance set from outside belongs to no block: without a block of its own, the state that is written
-            # would not be the one that the latest block commits to.
-            self._mine_durably()
+            lacking = amount - self._rpc.number("eth_getBalance", address, "latest")
+            if lacking > 0:
+                gift = {"from": FAUCET, "to": address, "value": hex(lacking), "gas": hex(GIFT_GAS)}
+                self._rpc.ask_once("anvil_impersonateAccount", FAUCET)
+                self._rpc.ask_once("eth_sendTransaction", gift)
+                self._rpc.ask_once("anvil_stopImpersonatingAccount", FAUCET)
+                self._mine_durably()
 
     def mine(self, blocks: int = 1) -> None:
         """Mine blocks, each durable before the next."""
@@ -163,6 +174,7 @@ class EmbeddedChain:
         self._set_clock()
         self._unsaved = False
         if not known:
+            self._rpc.ask_once("anvil_setBalance", FAUCET, hex(PLENTY))
             self._write()
         # Two blocks on top, so that the rule of finality finds the loaded one, whose state is the oldest we have.
         self._mine_durably()

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attestrain.errors import Unreachable
+from attestrain.errors import FormatError, Unreachable
 from attestrain.record.chain import AccountProof, CaseFact, ChainFacts, EnrolmentFact
 from attestrain.record.digest import Digest
-from attestrain.record.eip712 import keccak256
+from attestrain.record.eip712 import address_bytes, keccak256
 from attestrain.record.names import Address, RunId
 from attestrain.record.statements import Join
+from attestrain.rules.header import read_header
 from attestrain.rules.rlp import encode, encode_integer
 from attestrain.rules.slots import account_slots, case_slot, enrolment_slot, run_slots, wiring_slots
-from attestrain.rules.trie import EMPTY_TRIE
+from attestrain.rules.trie import EMPTY_TRIE, read_account, read_slot
 from attestrain.settle.deployment import Deployment
 from attestrain.settle.rpc import Rpc, as_bytes, as_int
 
@@ -111,7 +112,7 @@ def gather_facts(
         number: the block's.
 
     Raises:
-        Unreachable: as `read_block`, or a proof has another shape.
+        Unreachable: as `read_block`, or a proof has another shape, or does not hold in that block.
     """
     block, header = read_block(rpc, number)
     accounts = {join.participant for join in joins}
@@ -125,8 +126,21 @@ def gather_facts(
     }
     wanted = {name: (*slots, *wiring_slots(name)) for name, slots in wanted.items()}
     proofs = {at: _prove(rpc, at, wanted[name], block.number) for name, at in deployment.contracts.items()}
-    contracts = deployment.contracts
-    return ChainFacts(deployment.chain_id, contracts, header, proofs, enrolments, cases), block
+    for at, proof in proofs.items():
+        _require_proved(header, at, proof)
+    return ChainFacts(deployment.chain_id, deployment.contracts, header, proofs, enrolments, cases), block
+
+
+def _require_proved(header: bytes, address: Address, proof: AccountProof) -> None:
+    """Nodes do answer with proofs of another state than the block's; in a bundle they would refute an honest run."""
+    try:
+        account = read_account(read_header(header).state_root, address_bytes(address), proof.proof)
+        if account is None:
+            raise Unreachable(f"there is no contract at {address} in the block that was to prove it")
+        for slot, nodes in proof.slots.items():
+            read_slot(account.storage_root, slot, nodes)
+    except FormatError as error:
+        raise Unreachable(f"chain's proof for {address} does not hold in its own block: {error}") from error
 
 
 def _prove(rpc: Rpc, address: Address, slots: tuple[bytes, ...], number: int) -> AccountProof:
