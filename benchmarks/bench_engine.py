@@ -18,7 +18,8 @@ import torch
 
 from attestrain.corpus.dataset import Batch
 from attestrain.record.digest import ZERO_DIGEST, sha256
-from attestrain.record.spec import Codec, Inner, Outer, RunSpec, Schedule, TaskSpec
+from attestrain.record.names import Round
+from attestrain.record.spec import Aggregate, Codec, Inner, Outer, Overlap, RunSpec, Schedule, TaskSpec
 from attestrain.train.determinism import determinism
 from attestrain.train.engine import Engine
 from attestrain.train.layout import layout_of
@@ -36,19 +37,22 @@ def spec_for(optimizer: str, steps: int) -> RunSpec:
     """The demo's model under ``optimizer``."""
     task = LlamaTask()
     layout = layout_of(task, task.build_model(CONFIG))
+    codec, overlap = Codec("ternary", 1024, "1", {}), Overlap(1, 0, "0")
     return RunSpec(
         name="bench",
         seed=1,
         code=sha256(b"bench"),
         task=TaskSpec("llama", sha256(b"bench"), dict(CONFIG)),
         layout=layout,
-        state=state_sizes(layout, optimizer, "ternary"),
+        state=state_sizes(layout, optimizer, codec, overlap),
         dataset=ZERO_DIGEST,
-        schedule=Schedule(1, steps, steps, BATCH, CONTEXT, 1),
+        schedule=Schedule(1, steps, steps, BATCH, 1, CONTEXT, 1),
         inner=Inner(optimizer, inner_settings(optimizer, {}), cosine_rates(steps, peak="0.003", warmup=0, floor="1")),
-        codec=Codec("ternary", 1024, "1"),
+        overlap=overlap,
+        codec=codec,
         norm_clip="0",
-        outer=Outer("sgd", "1", "0"),
+        aggregate=Aggregate("mean", {}),
+        outer=Outer("sgd", {"momentum": "0"}, "3f800000"),
         beacon_mode="recorded",
         beacon=ZERO_DIGEST,
         audit_fraction="0",
@@ -69,7 +73,7 @@ def timed(call: Callable[[], object]) -> float:
 def engine_loop(spec: RunSpec, batches: list[Batch]) -> Callable[[], object]:
     """Steps through the engine, and the naming of the state they end in."""
     engine = Engine(spec, LlamaTask())
-    state = engine.adopt(genesis_state(spec), initial_params(spec))
+    state = engine.adopt(genesis_state(spec), initial_params(spec), Round(0))
     rates = [spec.inner.rate_bits(step) for step in range(len(batches))]
     return lambda: state_refs(engine.inner(state, batches, rates)[0])
 

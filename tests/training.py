@@ -9,7 +9,7 @@ import numpy as np
 from attestrain.corpus.dataset import Batch
 from attestrain.record.digest import ZERO_DIGEST, sha256
 from attestrain.record.names import Branch, Round, Worker
-from attestrain.record.spec import Codec, Inner, Outer, RunSpec, Schedule, TaskSpec
+from attestrain.record.spec import Inner, RunSpec, Schedule, TaskSpec
 from attestrain.train.engine import Engine
 from attestrain.train.layout import layout_of
 from attestrain.train.llama import LlamaTask
@@ -17,6 +17,7 @@ from attestrain.train.schedule import cosine_rates
 from attestrain.train.settings import PEAK_RATES, inner_settings, state_sizes
 from attestrain.train.task import Task, check_config
 from attestrain.train.trace import RoundInputs
+from tests.algorithms import MEAN, PLAIN, make_codec, make_outer
 
 TINY = {"vocab": 32, "context": 8, "width": 16, "layers": 1, "heads": 2, "kv_heads": 1, "hidden": 24}
 
@@ -31,7 +32,7 @@ def make_spec(
 ) -> RunSpec:
     task = task or LlamaTask()
     layout = layout_of(task, task.build_model(config))
-    sizes = {"rounds": 3, "steps": 5, "segment_steps": 2, "batch": 2, "workers": 2} | schedule
+    sizes = {"rounds": 3, "steps": 5, "segment_steps": 2, "batch": 2, "accumulate": 1, "workers": 2} | schedule
     times = Schedule(**sizes, sequence_tokens=int(config["context"]))
     rates = cosine_rates(times.total_steps, peak=PEAK_RATES[inner], warmup=min(2, times.total_steps), floor="0.1")
     return RunSpec(
@@ -40,13 +41,15 @@ def make_spec(
         code=ZERO_DIGEST,
         task=TaskSpec(task.name, ZERO_DIGEST, check_config(config)),
         layout=layout,
-        state=state_sizes(layout, inner, codec),
+        state=state_sizes(layout, inner, make_codec(codec), PLAIN),
         dataset=ZERO_DIGEST,
         schedule=times,
         inner=Inner(inner, inner_settings(inner, settings or {}), rates),
-        codec=Codec(codec, 64, "1"),
+        overlap=PLAIN,
+        codec=make_codec(codec),
         norm_clip="0",
-        outer=Outer("sgd", "1", "0"),
+        aggregate=MEAN,
+        outer=make_outer(rounds=times.rounds),
         beacon_mode="recorded",
         beacon=ZERO_DIGEST,
         audit_fraction="0.1",

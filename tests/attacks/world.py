@@ -31,7 +31,7 @@ from attestrain.record.keys import SigningKey
 from attestrain.record.layout import Init, Layout, TensorSpec
 from attestrain.record.names import Branch, KeyEpoch, Round, Size, Text, Tokens, Worker
 from attestrain.record.note import LogKey
-from attestrain.record.spec import Codec, Inner, Outer, RunSpec, Schedule, TaskSpec
+from attestrain.record.spec import Inner, RunSpec, Schedule, TaskSpec
 from attestrain.record.statements import (
     Aggregated,
     CommitClose,
@@ -56,9 +56,10 @@ from attestrain.rules.ledger import Ledger
 from attestrain.rules.membership import candidates, members_root
 from attestrain.train.export import safetensors_bytes
 from attestrain.update.checkpoint import advance, genesis
-from attestrain.update.feedback import compress
+from attestrain.update.feedback import Kept, compress
 from attestrain.update.header import UpdateHeader
 from attestrain.verify.policy import Pins, Policy
+from tests.algorithms import MEAN, PLAIN, make_codec, make_outer
 
 TRUNK, EPOCH = Branch(0), KeyEpoch(0)
 RATE_BITS = 0x3C23D70A  # float32 0.01
@@ -86,7 +87,7 @@ def tiny_dataset() -> tuple[DatasetManifest, bytes]:
 
 
 def tiny_spec(*, rounds: int = 3, workers: int = 3, codec: str = "ternary", **changes: object) -> RunSpec:
-    schedule = Schedule(rounds, steps=3, segment_steps=2, batch=2, sequence_tokens=8, workers=workers)
+    schedule = Schedule(rounds, steps=3, segment_steps=2, batch=2, accumulate=1, sequence_tokens=8, workers=workers)
     flat = 4 * LAYOUT.parameters
     state = {"params": flat, "opt.m": flat, "cursor": 8} | ({} if codec == "dense" else {"ef": flat})
     values: dict[str, object] = {
@@ -99,9 +100,11 @@ def tiny_spec(*, rounds: int = 3, workers: int = 3, codec: str = "ternary", **ch
         "dataset": tiny_dataset()[0].digest,
         "schedule": schedule,
         "inner": Inner("sgd", {}, f"{RATE_BITS:08x}" * schedule.total_steps),
-        "codec": Codec(codec, 64, "1"),
+        "overlap": PLAIN,
+        "codec": make_codec(codec),
         "norm_clip": "3",
-        "outer": Outer("nesterov", "0.7", "0.9"),
+        "aggregate": MEAN,
+        "outer": make_outer("nesterov", "0.7", rounds=rounds, momentum="0.9"),
         "beacon_mode": "recorded",
         "beacon": sha256(b"beacon"),
         "audit_fraction": "0.25",
@@ -236,9 +239,10 @@ class World:
     def compress(self, round_: Round, slot: Worker, state: dict[str, np.ndarray]) -> bytes:
         header = UpdateHeader(self.spec.run_id, TRUNK, round_, slot, self.checkpoint.record.digest)
         feedback = state["ef"].view(np.float32) if "ef" in state else None
-        update, after = compress(self.spec, header, self.checkpoint.params, state["params"].view(np.float32), feedback)
-        if after is not None:
-            state["ef"] = after.view(np.uint8)
+        drift = self.checkpoint.params - state["params"].view(np.float32)
+        update, kept = compress(self.spec, header, drift, Kept(feedback))
+        if kept.ef is not None:
+            state["ef"] = kept.ef.view(np.uint8)
         return update
 
     def commit(self, trace: Trace) -> None:

@@ -13,7 +13,7 @@ from tests.cli.conftest import Call, Honest
 
 FORMATS = {
     "manifest.json": "attestrain.dev/bundle@v1",
-    "spec.json": "attestrain.dev/run-spec@v1",
+    "spec.json": "attestrain.dev/run-spec@v2",
     "dataset/manifest.json": "attestrain.dev/dataset@v1",
     "traces/000000/0001.json": "attestrain.dev/trace@v1",
     "updates/000000/0001.bin": "attestrain.dev/update@v1",

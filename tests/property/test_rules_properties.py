@@ -56,7 +56,7 @@ def test_a_bijection_is_undone_by_its_inverse(key: Digest, size: int, data: st.D
 @settings(max_examples=50)
 @given(digests, st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.integers(1, 200))
 def test_places_of_one_pass_get_different_sequences(beacon: Digest, workers: int, steps: int, batch: int, size: int):
-    assigned = Assignment(beacon, Schedule(1, steps, 1, batch, 8, workers), size)
+    assigned = Assignment(beacon, Schedule(1, steps, 1, batch, 1, 8, workers), size)
     slots = [(worker, step) for worker in range(workers) for step in range(steps)]
     taken = [index for worker, step in slots for index in assigned.sequences(Worker(worker), step)]
     for begin in range(0, len(taken), size):
@@ -68,7 +68,7 @@ def test_places_of_one_pass_get_different_sequences(beacon: Digest, workers: int
 @given(digests, st.integers(1, 60), st.integers(0, 10**6), st.integers(0, 9))
 def test_the_share_drawn_is_rounded_up(seed: Digest, steps: int, millionths: int, worker: int):
     fraction = f"{millionths // 10**6}.{millionths % 10**6:06d}"
-    schedule = Schedule(1, steps, 1, 1, 8, 10)
+    schedule = Schedule(1, steps, 1, 1, 1, 8, 10)
     drawn = drawn_segments(make_spec(schedule=schedule, audit_fraction=fraction), seed, Worker(worker))
     assert len(set(drawn)) == len(drawn) == -(-millionths * schedule.segments // 10**6)
     assert set(drawn) <= set(range(schedule.segments))

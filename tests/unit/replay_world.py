@@ -11,18 +11,19 @@ import numpy as np
 from attestrain.corpus.dataset import Batch
 from attestrain.record.digest import sha256
 from attestrain.record.names import Branch, Round, Worker
-from attestrain.record.spec import Codec, Inner, Outer, RunSpec, Schedule, TaskSpec
+from attestrain.record.spec import Inner, RunSpec, Schedule, TaskSpec
 from attestrain.record.trace import StepRecord
 from attestrain.train.determinism import determinism
 from attestrain.train.engine import Engine
 from attestrain.train.layout import layout_of
 from attestrain.train.schedule import cosine_rates
 from attestrain.train.settings import inner_settings, state_sizes
-from attestrain.train.state import State, cursor_component, cursor_of, genesis_state
+from attestrain.train.state import State, counter, cursor_of, genesis_state
 from attestrain.train.task import load_task
 from attestrain.train.trace import RoundInputs, RoundWork, run_round
 from attestrain.update.checkpoint import Checkpoint, advance, genesis
 from attestrain.update.header import UpdateHeader
+from tests.algorithms import MEAN, PLAIN, make_codec, make_outer
 
 WORKER = Worker(1)
 CONFIG = {"vocab": 64, "context": 16, "width": 16, "layers": 1, "heads": 2, "kv_heads": 2, "hidden": 32}
@@ -32,7 +33,7 @@ def tiny_spec(inner: str = "muon") -> RunSpec:
     determinism()
     task = load_task("attestrain.train.llama:LlamaTask")
     layout = layout_of(task, task.build_model(CONFIG))
-    schedule = Schedule(rounds=3, steps=6, segment_steps=3, batch=2, sequence_tokens=16, workers=2)
+    schedule = Schedule(rounds=3, steps=6, segment_steps=3, batch=2, accumulate=1, sequence_tokens=16, workers=2)
     rate = {"muon": "0.04", "adamw": "0.006", "sgd": "0.1"}[inner]
     rates = cosine_rates(schedule.total_steps, peak=rate, warmup=3, floor="0.1")
     spec = RunSpec(
@@ -41,13 +42,15 @@ def tiny_spec(inner: str = "muon") -> RunSpec:
         code=sha256(b"code"),
         task=TaskSpec("attestrain.train.llama:LlamaTask", sha256(b"task"), dict(CONFIG)),
         layout=layout,
-        state=state_sizes(layout, inner, "ternary"),
+        state=state_sizes(layout, inner, make_codec(block=256), PLAIN),
         dataset=sha256(b"dataset"),
         schedule=schedule,
         inner=Inner(inner, inner_settings(inner, {}), rates),
-        codec=Codec("ternary", 256, "1"),
+        overlap=PLAIN,
+        codec=make_codec(block=256),
         norm_clip="3",
-        outer=Outer("nesterov", "0.8", "0.5"),
+        aggregate=MEAN,
+        outer=make_outer("nesterov", "0.8", momentum="0.5"),
         beacon_mode="recorded",
         beacon=sha256(b"beacon"),
         audit_fraction="0.5",
@@ -107,7 +110,7 @@ class SkipSteps(Engine):
             replace(done[step // 2], batch=batch.digest, rate=rate)
             for step, (batch, rate) in enumerate(zip(batches, rates, strict=True))
         ]
-        return {**after, "cursor": cursor_component(cursor_of(state) + len(batches))}, claimed
+        return {**after, "cursor": counter(cursor_of(state) + len(batches))}, claimed
 
 
 class WrongData(Engine):
@@ -121,8 +124,8 @@ class WrongData(Engine):
 class DoctorOptimizer(Engine):
     """Forgets the optimizer's buffers while adopting."""
 
-    def adopt(self, state: State, checkpoint: np.ndarray) -> State:
-        after = super().adopt(state, checkpoint)
+    def adopt(self, state: State, checkpoint: np.ndarray, round_: Round) -> State:
+        after = super().adopt(state, checkpoint, round_)
         return {name: np.zeros_like(value) if name.startswith("opt.") else value for name, value in after.items()}
 
 

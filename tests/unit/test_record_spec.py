@@ -74,7 +74,7 @@ def test_what_cannot_stand_at_a_place_is_refused_there(path: Path):
             RunSpec.from_bytes(changed(path, value))
 
 
-OWN_NAMES = {("state",), ("inner", "settings")}
+OWN_NAMES = {("state",), *((part, "settings") for part in ("inner", "codec", "aggregate", "outer"))}
 """Objects whose keys the run chooses."""
 OBJECTS = [path for path in ((), *places(DOCUMENT)) if isinstance(at(DOCUMENT, path), dict) and path not in OWN_NAMES]
 
@@ -110,8 +110,18 @@ LIMITS: list[tuple[Path, object]] = [
     (("codec", "feedback"), "1.0000001"),
     (("screen", "norm_clip"), "-1"),
     (("screen", "norm_clip"), "1000001"),
-    (("outer", "momentum"), "2"),
-    (("outer", "rate"), "10.1"),
+    (("codec", "settings"), {"keep": "1e3"}),
+    (("overlap", "fragments"), 0),
+    (("overlap", "delay"), 2),
+    (("overlap", "blend"), "1.1"),
+    (("aggregate", "name"), "vote"),
+    (("aggregate", "settings"), {"trim": 1}),
+    (("schedule", "accumulate"), 3),
+    (("outer", "settings"), {"momentum": 2}),
+    (("outer", "rates"), "3a83126f"),
+    (("outer", "rates"), "ffffffff" * 2),
+    (("outer", "rates"), "7f800000" * 2),
+    (("outer", "rates"), "bf800000" * 2),
     (("beacon", "mode"), "dice"),
     (("audit", "fraction"), "1.1"),
     (("audit", "votes"), 0),
@@ -141,7 +151,7 @@ def test_limits(path: Path, value: object):
     [
         (("audit", "fraction"), "1.000000000000000001"),
         (("codec", "feedback"), "1.000000000000000001"),
-        (("outer", "momentum"), "1.000000000000000001"),
+        (("overlap", "blend"), "1.000000000000000001"),
         (("screen", "norm_clip"), "1000000.000000000000000001"),
         (("audit", "fraction"), "-0.000000000000000001"),
     ],
@@ -155,6 +165,7 @@ def test_limits_of_decimals_are_exact(path: Path, text: str):
 def test_a_round_must_not_have_more_tokens_than_a_receipt_can_count():
     schedule = {
         "batch": 1_000_000,
+        "accumulate": 1,
         "rounds": 1,
         "segment_steps": 1,
         "sequence_tokens": 1 << 24,
@@ -194,7 +205,7 @@ def test_equal_but_distinct_specs_have_the_same_name_and_changed_ones_another():
     ],
 )
 def test_segments_divide_the_steps(steps: int, segment_steps: int, segments: int, ranges: list[list[int]]):
-    schedule = Schedule(2, steps, segment_steps, batch=3, sequence_tokens=7, workers=2)
+    schedule = Schedule(2, steps, segment_steps, batch=3, accumulate=1, sequence_tokens=7, workers=2)
     assert schedule.segments == segments
     assert [list(schedule.steps_of(index)) for index in range(segments)] == ranges
     assert list(schedule.steps_of(-1)) == list(schedule.steps_of(segments)) == []

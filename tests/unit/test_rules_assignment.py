@@ -14,7 +14,7 @@ from attestrain.rules.beacon import commitment_root, draw_seed, epoch_beacon, ro
 from tests.vectors.stories import story
 from tests.vectors.teller import make_spec
 
-SCHEDULE = Schedule(rounds=2, steps=4, segment_steps=2, batch=3, sequence_tokens=8, workers=5)
+SCHEDULE = Schedule(rounds=2, steps=4, segment_steps=2, batch=3, accumulate=1, sequence_tokens=8, workers=5)
 PLACES = 5 * 4 * 3
 
 

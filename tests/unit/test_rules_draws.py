@@ -17,7 +17,7 @@ FIRST = Round(0)
 
 
 def shaped(segments: int, **changes: object) -> RunSpec:
-    schedule = Schedule(2, steps=segments - 2, segment_steps=1, batch=2, sequence_tokens=8, workers=3)
+    schedule = Schedule(2, steps=segments - 2, segment_steps=1, batch=2, accumulate=1, sequence_tokens=8, workers=3)
     return make_spec(schedule=schedule, **changes)
 
 

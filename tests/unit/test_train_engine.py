@@ -15,7 +15,7 @@ import torch
 from attestrain.corpus.dataset import Batch
 from attestrain.errors import RunFailed, UsageError
 from attestrain.record.digest import ZERO_DIGEST
-from attestrain.record.names import Worker
+from attestrain.record.names import Round, Worker
 from attestrain.record.trace import state_root
 from attestrain.train.engine import Engine
 from attestrain.train.evaluate import mean_loss
@@ -35,7 +35,7 @@ INNERS = ("adamw", "muon", "sgd")
 def started(inner: str = "muon", codec: str = "ternary", **schedule: int) -> tuple[Engine, State]:
     spec = make_spec(inner, codec, **schedule)
     engine = Engine(spec, LlamaTask())
-    return engine, engine.adopt(genesis_state(spec), initial_params(spec))
+    return engine, engine.adopt(genesis_state(spec), initial_params(spec), Round(0))
 
 
 def steps(engine: Engine, state: State, first: int, count: int) -> State:
@@ -87,7 +87,7 @@ def test_each_operation_changes_only_its_components_and_not_its_arguments() -> N
     engine, start = started()
     before = state_to_blobs(start)
     checkpoint = initial_params(engine.spec) * np.float32(2)
-    adopted = engine.adopt(start, checkpoint)
+    adopted = engine.adopt(start, checkpoint, Round(1))
     trained = steps(engine, adopted, 0, 2)
     header = UpdateHeader(engine.spec.run_id, 0, 0, 0, ZERO_DIGEST)
     _, compressed = engine.compress(trained, checkpoint, header)
@@ -145,7 +145,7 @@ def test_gradients_are_clipped_to_the_spec() -> None:
     for clip in ("1000", "0.001"):
         spec = make_spec("sgd", "dense", settings={"clip": clip, "weight_decay": "0"})
         engine = Engine(spec, LlamaTask())
-        state = engine.adopt(genesis_state(spec), initial_params(spec))
+        state = engine.adopt(genesis_state(spec), initial_params(spec), Round(0))
         after, [record] = engine.inner(state, [make_batch(spec, 0)], [0x3F800000])
         results[clip] = np.linalg.norm(after["params"] - state["params"]), bits_float(record.grad_norm)
     (moved, norm), (moved_clipped, norm_clipped) = results["1000"], results["0.001"]
@@ -171,7 +171,7 @@ def test_random_layers_repeat_their_draws() -> None:
 
     spec = make_spec()
     engine = Engine(spec, Dropped())
-    state = engine.adopt(genesis_state(spec), initial_params(spec))
+    state = engine.adopt(genesis_state(spec), initial_params(spec), Round(0))
     batch = make_batch(spec, 0)
     _, records = engine.inner(state, [batch, batch], [0, 0])
     torch.manual_seed(123)
@@ -187,7 +187,7 @@ def test_one_worker_one_step_dense_is_the_plain_optimizer(inner: str) -> None:
     spec = make_spec(inner, "dense", rounds=4, steps=1, segment_steps=1, workers=1)
     engine = Engine(spec, LlamaTask())
     checkpoint, state = genesis(spec), genesis_state(spec)
-    plain = engine.adopt(genesis_state(spec), initial_params(spec))
+    plain = engine.adopt(genesis_state(spec), initial_params(spec), Round(0))
     for number in range(4):
         inputs = make_inputs(engine, checkpoint.params, number)
         inputs = dataclasses.replace(inputs, base=checkpoint.record.digest)
@@ -200,13 +200,13 @@ def test_one_worker_one_step_dense_is_the_plain_optimizer(inner: str) -> None:
 
 def test_specs_that_do_not_fit_are_refused() -> None:
     spec = make_spec()
-    with pytest.raises(UsageError, match="optimizer and codec"):
+    with pytest.raises(UsageError, match="optimizer, codec and overlap"):
         Engine(dataclasses.replace(spec, state={"params": 4}), LlamaTask())
     with pytest.raises(UsageError, match="context"):
         Engine(dataclasses.replace(spec, schedule=dataclasses.replace(spec.schedule, sequence_tokens=9)), LlamaTask())
     engine, state = started()
     with pytest.raises(UsageError, match="checkpoint"):
-        engine.adopt(state, np.zeros(3, np.float32))
+        engine.adopt(state, np.zeros(3, np.float32), Round(0))
 
 
 def test_mean_loss_weighs_sequences_equally() -> None:

@@ -15,6 +15,7 @@ from attestrain.train.muon import orthogonalize
 from attestrain.train.optimizers import make_optimizer
 from attestrain.train.settings import inner_settings, muon_tensors, optimizer_sizes, state_sizes
 from attestrain.update.initial import initial_params
+from tests.algorithms import PLAIN, make_codec
 from tests.training import TINY, make_spec
 
 CONFIG = {**TINY, "layers": 2}
@@ -139,7 +140,7 @@ def test_muon_leaves_embeddings_head_and_vectors_to_adamw() -> None:
 def test_muon_without_matrices_is_adamw() -> None:
     model = torch.nn.LayerNorm(4)
     layout = layout_of(LlamaTask(), model)
-    assert state_sizes(layout, "muon", "dense") == {
+    assert state_sizes(layout, "muon", make_codec("dense"), PLAIN) == {
         "params": 32,
         "cursor": 8,
         "opt.momentum": 0,
@@ -157,7 +158,7 @@ def test_muon_without_matrices_is_adamw() -> None:
 
 def test_error_feedback_exists_only_with_compression() -> None:
     layout = make_spec().layout
-    dense, ternary = state_sizes(layout, "adamw", "dense"), state_sizes(layout, "adamw", "ternary")
+    dense, ternary = (state_sizes(layout, "adamw", make_codec(name), PLAIN) for name in ("dense", "ternary"))
     assert ternary == dense | {"ef": 4 * layout.parameters}
 
 

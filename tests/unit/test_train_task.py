@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from attestrain.errors import UsageError
+from attestrain.record.names import Round
 from attestrain.train.engine import Engine
 from attestrain.train.llama import LlamaTask
 from attestrain.train.state import genesis_state
@@ -60,7 +61,7 @@ def test_example_task_by_its_entry_point(tmp_path: Path, monkeypatch: pytest.Mon
 def test_example_task_trains(sums: Task) -> None:
     spec = make_spec("adamw", config=SUMS, task=sums)
     engine = Engine(spec, sums)
-    state = engine.adopt(genesis_state(spec), initial_params(spec))
+    state = engine.adopt(genesis_state(spec), initial_params(spec), Round(0))
     _, records = engine.inner(state, [make_batch(spec, 0)] * 8, [0x3C23D70A] * 8)
     assert records[-1].loss < records[0].loss  # positive floats order like their bits
     assert engine.inner(state, [make_batch(spec, 0)] * 8, [0x3C23D70A] * 8)[1] == records

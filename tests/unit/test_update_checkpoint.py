@@ -11,9 +11,10 @@ from attestrain.record.blob import blob_ref
 from attestrain.record.checkpoint import CheckpointRecord
 from attestrain.record.digest import ZERO_DIGEST
 from attestrain.record.names import Branch, Round, RunId, Worker
-from attestrain.record.spec import Outer, RunSpec
+from attestrain.record.spec import RunSpec
 from attestrain.update.checkpoint import Checkpoint, advance, genesis, load_checkpoint, open_update, stored_bytes
 from attestrain.update.codec import encode
+from tests.algorithms import make_outer
 from tests.vectors.make_update import CODECS, header_of, make_spec, make_values
 
 
@@ -46,7 +47,7 @@ def test_order_of_the_updates_does_not_matter(codec: str) -> None:
 
 
 def test_dense_average_of_one_worker_adopts_its_parameters() -> None:
-    spec = dataclasses.replace(make_spec("dense"), outer=Outer("sgd", "1", "0"), norm_clip="0")
+    spec = dataclasses.replace(make_spec("dense"), outer=make_outer(), norm_clip="0")
     checkpoint = genesis(spec)
     moved = make_values(76, "alone", unit=-20)
     data = encode(spec, header_of(spec, checkpoint, 0), moved)
@@ -118,9 +119,9 @@ def test_open_update_raises_where_advance_records() -> None:
     spec = make_spec()
     checkpoint = genesis(spec)
     data = update(spec, checkpoint, 0)
-    assert open_update(spec, checkpoint.record, Worker(0), data).to_bytes() == data
+    assert open_update(spec, checkpoint.record, checkpoint.record.digest, Worker(0), data).to_bytes() == data
     with pytest.raises(FormatError, match="another worker"):
-        open_update(spec, checkpoint.record, Worker(1), data)
+        open_update(spec, checkpoint.record, checkpoint.record.digest, Worker(1), data)
 
 
 def test_stored_checkpoints_are_checked() -> None:

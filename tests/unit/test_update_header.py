@@ -32,7 +32,7 @@ def test_reads_what_it_wrote(codec: str) -> None:
     [
         (lambda data: data[:-1], "shorter than its header"),
         (lambda data: b"A" + data[1:], "does not open with its format"),
-        (lambda data: data[:25] + b"\x03" + data[26:], "unknown codec 3"),
+        (lambda data: data[:25] + b"\x09" + data[26:], "unknown codec 9"),
     ],
 )
 def test_refuses_other_bytes(change, message) -> None:

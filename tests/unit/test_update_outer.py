@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from attestrain.record.names import Worker
-from attestrain.record.spec import Outer
 from attestrain.update.aggregate import mean
 from attestrain.update.checkpoint import genesis
 from attestrain.update.codec import quantise
 from attestrain.update.outer import LARGEST, outer_step
 from attestrain.update.screen import Screened
+from tests.algorithms import make_outer
 from tests.vectors.make_update import CODECS, header_of, make_spec, make_values
 
 PARAMS, MOMENTUM = make_values(76, "params", unit=-7), make_values(76, "momentum", unit=-9)
@@ -20,8 +20,8 @@ AGGREGATE = make_values(76, "aggregate").astype(np.float64) / 3
 
 
 def stepped(name: str, rate: str, momentum: str) -> tuple[np.ndarray, np.ndarray]:
-    spec = dataclasses.replace(make_spec(), outer=Outer(name, rate, momentum))
-    return outer_step(spec, PARAMS, MOMENTUM, AGGREGATE)
+    spec = dataclasses.replace(make_spec(), outer=make_outer(name, rate, momentum=momentum))
+    return outer_step(spec, float(rate), PARAMS, MOMENTUM, AGGREGATE)
 
 
 @pytest.mark.parametrize("name", ["sgd", "nesterov"])
@@ -48,9 +48,9 @@ def test_nesterov_one_value_at_a_time() -> None:
 
 
 def test_what_is_stored_stops_at_the_largest_float32() -> None:
-    spec = dataclasses.replace(make_spec(), outer=Outer("sgd", "10", "1"))
+    spec = dataclasses.replace(make_spec(), outer=make_outer("sgd", "10", momentum="1"))
     huge = np.full(76, LARGEST, dtype=np.float32)
-    params, momentum = outer_step(spec, -huge, huge, np.full(76, 2.0**106))
+    params, momentum = outer_step(spec, 10.0, -huge, huge, np.full(76, 2.0**106))
     assert np.all(params == -huge)
     assert np.all(momentum == huge)
 
@@ -67,7 +67,7 @@ def test_mean_is_the_exact_one_within_float64(codec: str) -> None:
         Worker(1): Screened(0.0, "zero"),
         Worker(2): Screened(0.3, "clipped"),
     }
-    found = mean(spec, updates, screened)
+    found = mean(updates, screened)
     assert found is not None
     first, third = updates[Worker(0)].values(), updates[Worker(2)].values()
     for i in range(76):
@@ -76,7 +76,7 @@ def test_mean_is_the_exact_one_within_float64(codec: str) -> None:
 
 
 def test_mean_of_nobody_is_none() -> None:
-    assert mean(make_spec(), {}, {}) is None
+    assert mean({}, {}) is None
 
 
 def test_mean_adds_in_ascending_order_whatever_the_input_order() -> None:
@@ -85,4 +85,4 @@ def test_mean_adds_in_ascending_order_whatever_the_input_order() -> None:
     updates = {Worker(i): quantise(spec, header_of(spec, checkpoint, i), make_values(76, f"{i}") / 3) for i in range(5)}
     screened = {worker: Screened(1 / 3, "clipped") for worker in updates}
     backward = dict(reversed(updates.items()))
-    assert np.array_equal(mean(spec, updates, screened), mean(spec, backward, screened))
+    assert np.array_equal(mean(updates, screened), mean(backward, screened))

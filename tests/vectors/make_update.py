@@ -18,12 +18,13 @@ import numpy as np
 from attestrain.record.digest import Digest, sha256
 from attestrain.record.layout import Init, Layout, TensorSpec
 from attestrain.record.names import Branch, Round, RunId, Worker
-from attestrain.record.spec import Codec, Inner, Outer, RunSpec, Schedule, TaskSpec
+from attestrain.record.spec import Inner, RunSpec, Schedule, TaskSpec
 from attestrain.update.arrays import Float32s
 from attestrain.update.checkpoint import Checkpoint, advance, genesis, stored_bytes
 from attestrain.update.codec import decode, encode
-from attestrain.update.feedback import compress
+from attestrain.update.feedback import Kept, compress
 from attestrain.update.header import HEADER_SIZE, UpdateHeader
+from tests.algorithms import MEAN, PLAIN, make_codec, make_outer
 
 PATH = Path(__file__).parents[2] / "vectors" / "update.json"
 CODECS = ("dense", "ternary", "two-bit")
@@ -54,11 +55,15 @@ def make_spec(
         "layout": Layout(tensors),
         "state": {"params": 4 * parameters} | ({} if codec == "dense" else {"ef": 4 * parameters}),
         "dataset": sha256(b"dataset"),
-        "schedule": Schedule(rounds=ROUNDS, steps=1, segment_steps=1, batch=1, workers=WORKERS, sequence_tokens=8),
+        "schedule": Schedule(
+            rounds=ROUNDS, steps=1, segment_steps=1, batch=1, accumulate=1, workers=WORKERS, sequence_tokens=8
+        ),
         "inner": Inner("sgd", {}, "3a83126f" * ROUNDS),
-        "codec": Codec(codec, block, "0.95"),
+        "overlap": PLAIN,
+        "codec": make_codec(codec, block, "0.95"),
         "norm_clip": "1.5",
-        "outer": Outer("nesterov", "0.8", "0.5"),
+        "aggregate": MEAN,
+        "outer": make_outer("nesterov", "0.8", rounds=ROUNDS, momentum="0.5"),
         "beacon_mode": "recorded",
         "beacon": sha256(b"beacon"),
         "audit_fraction": "0.25",
@@ -105,7 +110,7 @@ def run_rounds(spec: RunSpec, rounds: int = ROUNDS) -> list[dict[str, Any]]:
     In round 1, worker 1 sends bytes that are not an update.
     """
     checkpoint, lossless = genesis(spec), spec.codec.name == "dense"
-    feedback: list[Float32s | None] = [None if lossless else np.zeros_like(checkpoint.params) for _ in range(WORKERS)]
+    feedback = [Kept(None if lossless else np.zeros_like(checkpoint.params)) for _ in range(WORKERS)]
     steps = [_describe(checkpoint)]
     for number in range(rounds):
         updates = {}
@@ -114,7 +119,7 @@ def run_rounds(spec: RunSpec, rounds: int = ROUNDS) -> list[dict[str, Any]]:
                 spec.layout.parameters, f"{number}/{worker}", unit=-10 if worker == WORKERS - 1 else -12
             )
             header, trained = header_of(spec, checkpoint, worker), checkpoint.params + moved
-            data, feedback[worker] = compress(spec, header, checkpoint.params, trained, feedback[worker])
+            data, feedback[worker] = compress(spec, header, checkpoint.params - trained, feedback[worker])
             updates[Worker(worker)] = b"noise" if (number, worker) == (1, 1) else data
         step = advance(spec, checkpoint, updates)
         checkpoint = step.checkpoint

@@ -15,7 +15,7 @@ from attestrain.record.digest import ZERO_DIGEST, Digest, sha256
 from attestrain.record.keys import SigningKey
 from attestrain.record.layout import Init, Layout, TensorSpec
 from attestrain.record.names import Branch, KeyEpoch, Round, Size, Text, Tokens, Worker
-from attestrain.record.spec import Codec, Inner, Outer, RunSpec, Schedule, TaskSpec
+from attestrain.record.spec import Inner, RunSpec, Schedule, TaskSpec
 from attestrain.record.statements import (
     Aggregated,
     Beacon,
@@ -39,6 +39,7 @@ from attestrain.rules.beacon import commitment_root, epoch_beacon, round_beacon
 from attestrain.rules.draws import Draw
 from attestrain.rules.faults import standing
 from attestrain.rules.ledger import Ledger
+from tests.algorithms import MEAN, PLAIN, make_codec, make_outer
 
 TRUNK = Branch(0)
 WORKERS, AUDITORS, ROUNDS = 3, 2, 2
@@ -48,7 +49,8 @@ LAYOUT = Layout((TensorSpec("w", (4, 3), Init("uniform", 129, -10)), TensorSpec(
 
 def make_spec(**changes: Any) -> RunSpec:
     """A run spec of two rounds of four steps in two segments; ``changes`` replaces whole fields."""
-    schedule = Schedule(rounds=ROUNDS, steps=4, segment_steps=2, batch=2, sequence_tokens=8, workers=WORKERS)
+    plain = Schedule(ROUNDS, 4, 2, batch=2, accumulate=1, sequence_tokens=8, workers=WORKERS)
+    schedule = changes.get("schedule", plain)
     flat = 4 * LAYOUT.parameters
     values = {
         "name": "vectors",
@@ -60,9 +62,11 @@ def make_spec(**changes: Any) -> RunSpec:
         "dataset": sha256(b"dataset"),
         "schedule": schedule,
         "inner": Inner("sgd", {"momentum": "0.9"}, "3a83126f" * schedule.total_steps),
-        "codec": Codec("ternary", 16, "0.95"),
+        "overlap": PLAIN,
+        "codec": make_codec(block=16, feedback="0.95"),
         "norm_clip": "1.5",
-        "outer": Outer("nesterov", "0.8", "0.5"),
+        "aggregate": MEAN,
+        "outer": make_outer("nesterov", "0.8", rounds=schedule.rounds, momentum="0.5"),
         "beacon_mode": "recorded",
         "beacon": sha256(b"beacon"),
         "audit_fraction": "0.5",

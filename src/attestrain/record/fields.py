@@ -43,33 +43,34 @@ class Fields:
         self._value: dict[str, Any] = value
         self._where = where
 
-    def _fail(self, key: str, what: str) -> FormatError:
+    def wrong(self, key: str, what: str) -> FormatError:
+        """The error that a field is not ``what`` it should be, to be raised."""
         return FormatError(f"{self._where}.{key} is not {what}: {str(self._value[key])[:80]!r}")
 
     def text(self, key: str, *, max_length: int = 256) -> str:
         """ASCII text without control characters."""
         value = self._value[key]
         if not isinstance(value, str) or len(value) > max_length or not (value.isascii() and value.isprintable()):
-            raise self._fail(key, f"printable ASCII text of at most {max_length} characters")
+            raise self.wrong(key, f"printable ASCII text of at most {max_length} characters")
         return value
 
     def constant(self, key: str, expected: str) -> None:
         """A field that must hold one fixed text, such as the format."""
         if self._value[key] != expected:
-            raise self._fail(key, repr(expected))
+            raise self.wrong(key, repr(expected))
 
     def choice(self, key: str, options: Iterable[str]) -> str:
         """One of a few texts."""
         value = self._value[key]
         if value not in tuple(options):
-            raise self._fail(key, f"one of {', '.join(options)}")
+            raise self.wrong(key, f"one of {', '.join(options)}")
         return str(value)
 
     def integer(self, key: str, low: int, high: int) -> int:
         """An integer in ``low .. high`` inclusive."""
         value = self._value[key]
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise self._fail(key, f"an integer in {low}..{high}")
+            raise self.wrong(key, f"an integer in {low}..{high}")
         return value
 
     def digest(self, key: str) -> Digest:
@@ -77,7 +78,7 @@ class Fields:
         try:
             return parse_digest(self._value[key])
         except ValueError as error:
-            raise self._fail(key, "a digest") from error
+            raise self.wrong(key, "a digest") from error
 
     def decimal(self, key: str, low: float, high: float) -> str:
         """A decimal setting whose value lies in ``low .. high``; returned as written, because its text is hashed.
@@ -86,19 +87,19 @@ class Fields:
         """
         value = self._value[key]
         if not is_decimal(value) or not low <= Fraction(value) <= high:
-            raise self._fail(key, f"a decimal text in {low}..{high}")
+            raise self.wrong(key, f"a decimal text in {low}..{high}")
         return str(value)
 
     def object(self, key: str) -> dict[str, Any]:
         """A nested object, unread."""
         value = self._value[key]
         if not isinstance(value, dict):
-            raise self._fail(key, "an object")
+            raise self.wrong(key, "an object")
         return value
 
     def array(self, key: str, *, max_length: int) -> list[Any]:
         """A nested array, unread, of bounded length."""
         value = self._value[key]
         if not isinstance(value, list) or len(value) > max_length:
-            raise self._fail(key, f"an array of at most {max_length}")
+            raise self.wrong(key, f"an array of at most {max_length}")
         return value

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import functools
 import re
+import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from attestrain.errors import FormatError
 from attestrain.record.canonical import MAX_INTEGER, Json, canonical, parse
 from attestrain.record.digest import Digest, sha256
 from attestrain.record.fields import Fields, is_decimal
 from attestrain.record.layout import MAX_PARAMETERS, MAX_TENSORS, Layout
-from attestrain.record.names import RunId
+from attestrain.record.names import Round, RunId
 
-FORMAT = "attestrain.dev/run-spec@v1"
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+FORMAT = "attestrain.dev/run-spec@v2"
 MAX_ROUNDS = 1_000_000
 MAX_STEPS = 10_000
 """Most inner steps of a round: DiLoCo's 500 with room."""
@@ -34,13 +39,17 @@ MAX_COMPONENT_NAME = 64
 """Longest name of a state's component: "opt." and a word, with room."""
 MAX_VOTES = 64
 """Most auditors that replay the same segment: more would cost more than the training they check."""
-CODECS = ("dense", "ternary", "two-bit")
-INNERS = ("adamw", "muon", "sgd")
-OUTERS = ("sgd", "nesterov")
+MAX_FRAGMENTS = 1_000
+"""Most parts that a model is synchronised in."""
+CODECS = ("dense", "ternary", "two-bit", "sign", "int8", "int4", "topk", "dct", "lowrank")
+INNERS = ("adamw", "muon", "sgd", "gradient")
+AGGREGATES = ("mean", "contributors", "tokens", "trimmed", "centered", "multi-krum")
+OUTERS = ("sgd", "nesterov", "adamw", "sign")
 BEACONS = ("recorded", "chain")
 """Where beacons come from: a value that the spec records, or blocks of a chain, which `Beacon` statements report."""
 
-_RATES = re.compile(r"([0-9a-f]{8})*\Z")
+_RATES = re.compile(r"([0-6][0-9a-f]{7}|7[0-7][0-9a-f]{6})*\Z")
+"""Bits of float32 values from 0 to 2^113: neither negative nor infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +63,16 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Shape of the run in time: rounds of ``steps`` inner steps in segments, ``batch`` sequences a step and worker."""
+    """Shape of the run in time: rounds of ``steps`` inner steps in segments, ``batch`` sequences a step and worker.
+
+    ``accumulate`` is the number of equal parts in which a batch passes through the model, one after the other.
+    """
 
     rounds: int
     steps: int
     segment_steps: int
     batch: int
+    accumulate: int
     sequence_tokens: int
     workers: int
 
@@ -100,21 +113,64 @@ class Inner:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """What of the model a round synchronises, and when workers hear of it.
+
+    Attributes:
+        fragments: parts of the model; round r synchronises part r modulo their number (`update.fragments`).
+        delay: rounds between an update and the checkpoint with it reaching the workers, who train on meanwhile: 0 or 1.
+        blend: fraction of a worker's own drift that it keeps when it takes a checkpoint, a decimal text in 0 .. 1.
+    """
+
+    fragments: int
+    delay: int
+    blend: str
+
+    def base(self, round_: Round) -> Round:
+        """The checkpoint that a round starts from."""
+        return Round(max(0, round_ - self.delay))
+
+
+@dataclass(frozen=True, slots=True)
 class Codec:
-    """How a pseudo-gradient becomes bytes: block length of the scales, decay of the error feedback ("1" keeps all)."""
+    """How a pseudo-gradient becomes bytes.
+
+    Attributes:
+        name: one of ``CODECS``.
+        block: values that share a scale, or stand in one chunk.
+        feedback: decay of the error feedback; "1" keeps all.
+        settings: the codec's own, complete decimal texts (`update.settings`).
+    """
 
     name: str
     block: int
     feedback: str
+    settings: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """How the updates of a round become one; ``settings`` as a codec's."""
+
+    name: str
+    settings: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Outer:
-    """Outer optimizer over the aggregated pseudo-gradient."""
+    """Outer optimizer over the aggregate. ``rates`` is its learning-rate table, eight hex digits for each round."""
 
     name: str
-    rate: str
-    momentum: str
+    settings: dict[str, str]
+    rates: str
+
+    def rate_bits(self, round_: Round) -> int:
+        """Bits of the learning rate of a round."""
+        return int(self.rates[8 * round_ : 8 * round_ + 8], 16)
+
+    def rate(self, round_: Round) -> float:
+        """Learning rate of a round: a float32."""
+        return float(struct.unpack(">f", bytes.fromhex(self.rates[8 * round_ : 8 * round_ + 8]))[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +185,11 @@ class RunSpec:
     state: dict[str, int]
     dataset: Digest
     schedule: Schedule
+    overlap: Overlap
     inner: Inner
     codec: Codec
     norm_clip: str
+    aggregate: Aggregate
     outer: Outer
     beacon_mode: str
     beacon: Digest
@@ -140,7 +198,7 @@ class RunSpec:
 
     def to_json(self) -> Json:
         """The document."""
-        task, schedule, inner = self.task, self.schedule, self.inner
+        task = self.task
         return {
             "format": FORMAT,
             "name": self.name,
@@ -150,11 +208,13 @@ class RunSpec:
             "layout": self.layout.to_json(),
             "state": self.state,
             "dataset": self.dataset.hex(),
-            "schedule": {key: getattr(schedule, key) for key in Schedule.__dataclass_fields__},
-            "inner": {"name": inner.name, "settings": inner.settings, "rates": inner.rates},
-            "codec": {"name": self.codec.name, "block": self.codec.block, "feedback": self.codec.feedback},
+            "schedule": _plain(self.schedule),
+            "inner": _plain(self.inner),
+            "overlap": _plain(self.overlap),
+            "codec": _plain(self.codec),
             "screen": {"norm_clip": self.norm_clip},
-            "outer": {"name": self.outer.name, "rate": self.outer.rate, "momentum": self.outer.momentum},
+            "aggregate": _plain(self.aggregate),
+            "outer": _plain(self.outer),
             "beacon": {"mode": self.beacon_mode, "value": self.beacon.hex()},
             "audit": {"fraction": self.audit_fraction, "votes": self.audit_votes},
         }
@@ -192,8 +252,9 @@ def _run_id(spec: RunSpec) -> RunId:
 
 
 def _read_spec(document: Json) -> RunSpec:
-    keys = ("format", "name", "seed", "code", "task", "layout", "state", "dataset", "schedule")
-    fields = Fields(document, (*keys, "inner", "codec", "screen", "outer", "beacon", "audit"), "spec")
+    keys: tuple[str, ...] = ("format", "name", "seed", "code", "task", "layout", "state", "dataset", "schedule")
+    keys = (*keys, "overlap", "inner", "codec", "screen", "aggregate", "outer", "beacon", "audit")
+    fields = Fields(document, keys, "spec")
     fields.constant("format", FORMAT)
     schedule = _read_schedule(fields.object("schedule"))
     beacon = Fields(fields.object("beacon"), ("mode", "value"), "spec.beacon")
@@ -209,9 +270,11 @@ def _read_spec(document: Json) -> RunSpec:
         dataset=fields.digest("dataset"),
         schedule=schedule,
         inner=_read_inner(fields.object("inner"), schedule),
+        overlap=_read_overlap(fields.object("overlap")),
         codec=_read_codec(fields.object("codec")),
         norm_clip=screen.decimal("norm_clip", 0, 1_000_000),
-        outer=_read_outer(fields.object("outer")),
+        aggregate=_read_aggregate(fields.object("aggregate")),
+        outer=_read_outer(fields.object("outer"), schedule.rounds),
         beacon_mode=beacon.choice("mode", BEACONS),
         beacon=beacon.digest("value"),
         audit_fraction=audit.decimal("fraction", 0, 1),
@@ -245,9 +308,12 @@ def _read_schedule(value: Json) -> Schedule:
         steps=fields.integer("steps", 1, MAX_STEPS),
         segment_steps=fields.integer("segment_steps", 1, MAX_STEPS),
         batch=fields.integer("batch", 1, MAX_BATCH),
+        accumulate=fields.integer("accumulate", 1, MAX_BATCH),
         sequence_tokens=fields.integer("sequence_tokens", 1, MAX_SEQUENCE),
         workers=fields.integer("workers", 1, MAX_WORKERS),
     )
+    if schedule.batch % schedule.accumulate:
+        raise FormatError(f"a batch of {schedule.batch} sequences does not fall into {schedule.accumulate} equal parts")
     if schedule.total_steps > MAX_TOTAL_STEPS:
         raise FormatError(f"a run of {schedule.total_steps} steps is longer than {MAX_TOTAL_STEPS}")
     if schedule.round_tokens > MAX_INTEGER:
@@ -255,24 +321,46 @@ def _read_schedule(value: Json) -> Schedule:
     return schedule
 
 
+def _read_overlap(value: Json) -> Overlap:
+    fields = Fields(value, Overlap.__dataclass_fields__, "spec.overlap")
+    fragments, delay = fields.integer("fragments", 1, MAX_FRAGMENTS), fields.integer("delay", 0, 1)
+    return Overlap(fragments, delay, fields.decimal("blend", 0, 1))
+
+
 def _read_inner(value: Json, schedule: Schedule) -> Inner:
-    fields = Fields(value, ("name", "settings", "rates"), "spec.inner")
-    settings = fields.object("settings")
-    if len(settings) > MAX_SETTINGS or not all(is_decimal(item) for item in settings.values()):
-        raise FormatError("spec.inner.settings holds something other than decimal texts")
-    rates = fields.text("rates", max_length=8 * MAX_TOTAL_STEPS)
-    if len(rates) != 8 * schedule.total_steps or not _RATES.match(rates):
-        raise FormatError(f"spec.inner.rates is not a table of {schedule.total_steps} float32 bit patterns")
-    return Inner(fields.choice("name", INNERS), settings, rates)
+    fields = Fields(value, Inner.__dataclass_fields__, "spec.inner")
+    return Inner(fields.choice("name", INNERS), _read_settings(fields), _read_rates(fields, schedule.total_steps))
 
 
 def _read_codec(value: Json) -> Codec:
-    fields = Fields(value, ("name", "block", "feedback"), "spec.codec")
-    block = fields.integer("block", 16, 1 << 20)
-    return Codec(fields.choice("name", CODECS), block, fields.decimal("feedback", 0, 1))
+    fields = Fields(value, Codec.__dataclass_fields__, "spec.codec")
+    block, feedback = fields.integer("block", 16, 1 << 20), fields.decimal("feedback", 0, 1)
+    return Codec(fields.choice("name", CODECS), block, feedback, _read_settings(fields))
 
 
-def _read_outer(value: Json) -> Outer:
-    fields = Fields(value, ("name", "rate", "momentum"), "spec.outer")
-    rate, momentum = fields.decimal("rate", 0, 10), fields.decimal("momentum", 0, 1)
-    return Outer(fields.choice("name", OUTERS), rate, momentum)
+def _read_aggregate(value: Json) -> Aggregate:
+    fields = Fields(value, Aggregate.__dataclass_fields__, "spec.aggregate")
+    return Aggregate(fields.choice("name", AGGREGATES), _read_settings(fields))
+
+
+def _read_outer(value: Json, rounds: int) -> Outer:
+    fields = Fields(value, Outer.__dataclass_fields__, "spec.outer")
+    return Outer(fields.choice("name", OUTERS), _read_settings(fields), _read_rates(fields, rounds))
+
+
+def _read_settings(fields: Fields) -> dict[str, str]:
+    settings = fields.object("settings")
+    if len(settings) > MAX_SETTINGS or not all(is_decimal(item) for item in settings.values()):
+        raise fields.wrong("settings", "decimal texts")
+    return settings
+
+
+def _read_rates(fields: Fields, count: int) -> str:
+    rates = fields.text("rates", max_length=8 * MAX_TOTAL_STEPS)
+    if len(rates) != 8 * count or not _RATES.match(rates):
+        raise fields.wrong("rates", f"a table of {count} float32 bit patterns")
+    return rates
+
+
+def _plain(part: DataclassInstance) -> dict[str, Json]:
+    return {key: getattr(part, key) for key in part.__dataclass_fields__}

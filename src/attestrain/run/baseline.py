@@ -31,7 +31,7 @@ def allreduce_bytes(spec: RunSpec) -> int:
 def train_solo(engine: Engine, dataset: Dataset) -> Iterator[tuple[Round, npt.NDArray[np.float32]]]:
     """Train one worker alone with the run's optimizer, schedule and batch size; yields its parameters every round."""
     spec, split = engine.spec, dataset.split("train")
-    state = engine.adopt(genesis_state(spec), initial_params(spec))
+    state = engine.adopt(genesis_state(spec), initial_params(spec), Round(0))
     for number in range(spec.schedule.rounds):
         round_ = Round(number)
         batches = RoundBatches(spec, split, round_beacon(epoch_beacon(spec), round_, ZERO_DIGEST), Worker(0))

@@ -67,9 +67,9 @@ class WrongData(Cheat):
 class DoctorOptimizer(Cheat):
     """Zeroes the optimizer's buffers between rounds, inside adopt."""
 
-    def adopt(self, state: State, params: Float32s) -> State:
+    def adopt(self, state: State, checkpoint: Float32s, round_: Round) -> State:
         """Adopts the checkpoint and forgets the optimizer."""
-        out = super().adopt(state, params)
+        out = super().adopt(state, checkpoint, round_)
         if not self.cheats_at(state):
             return out
         return {name: np.zeros_like(value) if name.startswith("opt.") else value for name, value in out.items()}

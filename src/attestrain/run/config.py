@@ -18,7 +18,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from attestrain.corpus.config import CorpusConfig
 from attestrain.errors import UsageError
 from attestrain.record.fields import is_decimal
-from attestrain.record.spec import MAX_BATCH, MAX_ROUNDS, MAX_STEPS, MAX_TOTAL_STEPS, MAX_VOTES
+from attestrain.record.spec import MAX_BATCH, MAX_FRAGMENTS, MAX_ROUNDS, MAX_STEPS, MAX_TOTAL_STEPS, MAX_VOTES
+from attestrain.update.settings import AGGREGATES, CODECS, OUTERS
 
 COMMITTEE = 3
 """Least auditors of a run on a chain, as the contract of cases asks."""
@@ -58,6 +59,20 @@ Factor = Annotated[DecimalText, _within(0, 1_000_000)]
 Coins = Annotated[DecimalText, _within(0, 1_000_000_000)]
 
 
+def _one_of(kind: str, names: Sequence[str]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"no {kind} is called {name!r}; there are {', '.join(names)}")
+        return name
+
+    return AfterValidator(check)
+
+
+CodecName = Annotated[str, _one_of("codec", tuple(CODECS))]
+AggregateName = Annotated[str, _one_of("aggregation rule", tuple(AGGREGATES))]
+OuterName = Annotated[str, _one_of("outer optimizer", tuple(OUTERS))]
+
+
 class Section(BaseModel):
     """A section of RUN.toml: frozen, and unknown keys are errors."""
 
@@ -85,33 +100,52 @@ class ScheduleSection(Section):
     steps: int = Field(20, ge=1, le=MAX_STEPS)
     segment_steps: int = Field(10, ge=1, le=MAX_STEPS)
     batch: int = Field(4, ge=1, le=MAX_BATCH)
+    accumulate: int = Field(1, ge=1, le=MAX_BATCH, description="equal parts in which a batch passes through the model")
     workers: int = Field(4, ge=1, le=64, description="worker processes on this machine")
 
 
 class InnerSection(Section):
     """Inner optimizer, its peak rate, and the warm-up and cosine decay around it."""
 
-    name: Literal["muon", "adamw", "sgd"] = "muon"
+    name: Literal["muon", "adamw", "sgd", "gradient"] = "muon"
     rate: Rate = "0.04"
     warmup: int = Field(30, ge=0, description="steps of linear warm-up")
     final: Share = "0.1"
     settings: dict[str, DecimalText] = {}
 
 
+class OverlapSection(Section):
+    """Parts of the model that rounds synchronise in turn, and how late and how completely workers take checkpoints."""
+
+    fragments: int = Field(1, ge=1, le=MAX_FRAGMENTS)
+    delay: int = Field(0, ge=0, le=0, description="rounds that an update may take to reach the workers")
+    blend: Share = Field("0", description="fraction of its own drift that a worker keeps")
+
+
 class CodecSection(Section):
     """How pseudo-gradients are compressed."""
 
-    name: Literal["ternary", "two-bit", "dense"] = "ternary"
+    name: CodecName = "ternary"
     block: int = Field(1024, ge=16, le=1 << 20)
     feedback: Share = "1"
+    settings: dict[str, DecimalText] = {}
+
+
+class AggregateSection(Section):
+    """How the updates of a round become one."""
+
+    name: AggregateName = "mean"
+    settings: dict[str, DecimalText] = {}
 
 
 class OuterSection(Section):
-    """Outer optimizer."""
+    """Outer optimizer, its peak rate, and the warm-up and cosine decay around it; ``final`` 1 keeps the rate."""
 
-    name: Literal["nesterov", "sgd"] = "nesterov"
+    name: OuterName = "nesterov"
     rate: Rate = "0.8"
-    momentum: Share = "0.5"
+    warmup: int = Field(0, ge=0, description="rounds of linear warm-up")
+    final: Share = "1"
+    settings: dict[str, DecimalText] = {}
 
 
 class ScreenSection(Section):
@@ -178,9 +212,11 @@ class RunConfig(Section):
     dataset: CorpusConfig = CorpusConfig()
     schedule: ScheduleSection = ScheduleSection()
     inner: InnerSection = InnerSection()
+    overlap: OverlapSection = OverlapSection()
     codec: CodecSection = CodecSection()
-    outer: OuterSection = OuterSection()
     screen: ScreenSection = ScreenSection()
+    aggregate: AggregateSection = AggregateSection()
+    outer: OuterSection = OuterSection()
     audit: AuditSection = AuditSection()
     trust: TrustSection = TrustSection()
     chain: ChainSection = ChainSection()

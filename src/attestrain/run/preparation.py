@@ -9,7 +9,7 @@ from attestrain.corpus.dataset import Dataset
 from attestrain.errors import UsageError
 from attestrain.record.canonical import canonical
 from attestrain.record.digest import tagged
-from attestrain.record.spec import Codec, Inner, Outer, RunSpec, Schedule, TaskSpec
+from attestrain.record.spec import Aggregate, Codec, Inner, Outer, Overlap, RunSpec, Schedule, TaskSpec
 from attestrain.run.cheats import require_cheat
 from attestrain.run.config import RunConfig
 from attestrain.run.folder import RunFolder
@@ -19,6 +19,7 @@ from attestrain.train.layout import layout_of
 from attestrain.train.schedule import cosine_rates
 from attestrain.train.settings import inner_settings, state_sizes
 from attestrain.train.task import Task, check_config, load_task, package_code_digest, task_code_digest
+from attestrain.update.settings import aggregate_settings, codec_settings, outer_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +91,30 @@ def _make_spec(config: RunConfig, dataset: Dataset, task: Task) -> RunSpec:
         steps=config.schedule.steps,
         segment_steps=config.schedule.segment_steps,
         batch=config.schedule.batch,
+        accumulate=config.schedule.accumulate,
         sequence_tokens=manifest.sequence_tokens,
         workers=config.schedule.workers,
     )
-    inner, codec, outer = config.inner, config.codec, config.outer
+    inner, rule, outer = config.inner, config.aggregate, config.outer
+    codec = _codec(config)
+    overlap = Overlap(config.overlap.fragments, config.overlap.delay, config.overlap.blend)
     rates = cosine_rates(schedule.total_steps, peak=inner.rate, warmup=inner.warmup, floor=inner.final)
+    outer_rates = cosine_rates(schedule.rounds, peak=outer.rate, warmup=outer.warmup, floor=outer.final)
     spec = RunSpec(
         name=config.run.name,
         seed=config.run.seed,
         code=package_code_digest(),
         task=TaskSpec(config.task.name, task_code_digest(task), task_config),
         layout=layout,
-        state=state_sizes(layout, inner.name, codec.name),
+        state=state_sizes(layout, inner.name, codec, overlap),
         dataset=manifest.digest,
         schedule=schedule,
         inner=Inner(inner.name, inner_settings(inner.name, inner.settings), rates),
-        codec=Codec(codec.name, codec.block, codec.feedback),
+        overlap=overlap,
+        codec=codec,
         norm_clip=config.screen.norm_clip,
-        outer=Outer(outer.name, outer.rate, outer.momentum),
+        aggregate=Aggregate(rule.name, aggregate_settings(rule.name, rule.settings)),
+        outer=Outer(outer.name, outer_settings(outer.name, outer.settings), outer_rates),
         beacon_mode="recorded" if config.chain_mode == "none" else "chain",
         beacon=tagged("attestrain.dev/recorded-beacon@v1", canonical(config.run.seed)),
         audit_fraction=config.audit.fraction,
@@ -115,3 +122,8 @@ def _make_spec(config: RunConfig, dataset: Dataset, task: Task) -> RunSpec:
     )
     # Reading it back applies every bound that a stranger will apply.
     return RunSpec.from_bytes(spec.to_bytes())
+
+
+def _codec(config: RunConfig) -> Codec:
+    codec = config.codec
+    return Codec(codec.name, codec.block, codec.feedback, codec_settings(codec.name, codec.settings))

@@ -15,16 +15,20 @@ import torch
 
 from attestrain.corpus.dataset import Batch
 from attestrain.errors import RunFailed, UsageError
+from attestrain.record.names import Round
 from attestrain.record.spec import RunSpec
 from attestrain.record.trace import StepRecord
+from attestrain.train.adoption import adopted, drift
 from attestrain.train.determinism import determinism
 from attestrain.train.flat import FlatModel
 from attestrain.train.optimizers import make_optimizer
 from attestrain.train.schedule import bits_float, float_bits
 from attestrain.train.settings import state_sizes
-from attestrain.train.state import CURSOR, State, cursor_component, cursor_of, frozen
+from attestrain.train.state import State, counter, cursor_of, frozen
 from attestrain.train.task import Task, positive_setting
-from attestrain.update.feedback import compress
+from attestrain.update.arrays import NOTHING
+from attestrain.update.components import CURSOR, FEEDBACK, MEMORY, PARAMS
+from attestrain.update.feedback import Kept, compress
 from attestrain.update.header import UpdateHeader
 
 
@@ -39,20 +43,20 @@ class Engine:
         determinism()
         self.spec = spec
         self.task = task
-        if spec.state != state_sizes(spec.layout, spec.inner.name, spec.codec.name):
-            raise UsageError("the run spec's state is not that of its optimizer and codec")
+        if spec.state != state_sizes(spec.layout, spec.inner.name, spec.codec, spec.overlap):
+            raise UsageError("the run spec's state is not that of its optimizer, codec and overlap")
         if spec.schedule.sequence_tokens > positive_setting(spec.task.config, "context"):
             raise UsageError("the run spec's sequences are longer than the model's context")
         self.model = FlatModel(task.build_model(spec.task.config), spec.layout)
         self._optimizer = make_optimizer(spec.inner, self.model)
         self._clip = float(spec.inner.settings["clip"])
 
-    def adopt(self, state: State, checkpoint: npt.NDArray[np.float32]) -> State:
-        """Take the checkpoint's parameters (flat, layout order); everything else stays."""
-        params = np.ascontiguousarray(checkpoint, "<f4").copy()
-        if params.nbytes != self.spec.state["params"]:
+    def adopt(self, state: State, checkpoint: npt.NDArray[np.float32], round_: Round) -> State:
+        """Take the checkpoint's parameters (flat, layout order) as far as the run's overlap says: `adoption`."""
+        params = np.ascontiguousarray(checkpoint, "<f4")
+        if params.nbytes != self.spec.state[PARAMS]:
             raise UsageError(f"checkpoint of {params.size} parameters is not this run's")
-        return {**state, "params": frozen(params)}
+        return adopted(self.spec, state, params, round_)
 
     def inner(self, state: State, batches: Sequence[Batch], rates: Sequence[int]) -> tuple[State, list[StepRecord]]:
         """Take one optimizer step per batch.
@@ -76,22 +80,29 @@ class Engine:
             for index, (batch, bits) in enumerate(zip(batches, rates, strict=True), start + 1)
         ]
         buffers = {name: frozen(buffer.numpy().copy()) for name, buffer in self._optimizer.buffers.items()}
-        cursor = cursor_component(start + len(records))
-        return {**state, "params": frozen(self.model.params()), **buffers, CURSOR: cursor}, records
+        cursor = counter(start + len(records))
+        return {**state, PARAMS: frozen(self.model.params()), **buffers, CURSOR: cursor}, records
 
     def compress(self, state: State, base: npt.NDArray[np.float32], header: UpdateHeader) -> tuple[bytes, State]:
-        """Encode base minus parameters plus error feedback; only the error feedback ``ef`` changes.
+        """Encode the pseudo-gradient plus error feedback; only what is kept for the next update changes.
 
         Raises:
             RunFailed: a value is not finite.
         """
-        params, feedback = state["params"].view(np.float32), state.get("ef")
-        kept = None if feedback is None else feedback.view(np.float32)
-        data, left = compress(self.spec, header, base, params, kept)
-        return data, state if left is None else {**state, "ef": frozen(np.ascontiguousarray(left, "<f4"))}
+        feedback, memory = state.get(FEEDBACK), state.get(MEMORY)
+        before = Kept(None if feedback is None else feedback.view(np.float32), NOTHING)
+        if memory is not None:
+            before = before._replace(memory=memory.view(np.float32))
+        data, kept = compress(self.spec, header, drift(self.spec, state, base), before)
+        after = dict(state)
+        if kept.ef is not None:
+            after[FEEDBACK] = frozen(np.ascontiguousarray(kept.ef, "<f4"))
+        if memory is not None:
+            after[MEMORY] = frozen(np.ascontiguousarray(kept.memory, "<f4"))
+        return data, after
 
     def _load(self, state: State) -> None:
-        self.model.load(state["params"].view(np.float32))
+        self.model.load(state[PARAMS].view(np.float32))
         for name, buffer in self._optimizer.buffers.items():
             buffer.numpy()[:] = state[name]
         self.model.module.train()
@@ -101,9 +112,7 @@ class Engine:
         torch.manual_seed((self.spec.seed << 20) + index & (2**63 - 1))
         model = self.model
         model.grads.zero_()
-        loss = self.task.loss(model.module, torch.from_numpy(batch.tokens))
-        loss.backward()
-        value, norm = float(loss.detach()), model.grad_norm()
+        value, norm = self._pass(batch), model.grad_norm()
         if not (math.isfinite(value) and math.isfinite(norm)):
             raise RunFailed(
                 f"step {index}: loss {value}, gradient norm {norm}",
@@ -113,3 +122,12 @@ class Engine:
             model.grads.mul_(self._clip / norm)
         self._optimizer.step(bits_float(rate_bits), index)
         return StepRecord(batch.digest, float_bits(value), float_bits(norm), rate_bits)
+
+    def _pass(self, batch: Batch) -> float:
+        """Loss of a batch, whose gradients are added to the model's: in equal parts, so that large batches fit."""
+        value, parts = 0.0, self.spec.schedule.accumulate
+        for part in torch.from_numpy(batch.tokens).chunk(parts):
+            loss = self.task.loss(self.model.module, part)
+            (loss if parts == 1 else loss / parts).backward()
+            value += float(loss.detach())
+        return value / parts

@@ -76,7 +76,7 @@ def probe(engine: Engine) -> Digest:
     base = initial_params(replace(spec, seed=0))
     batch = Batch(_probe_tokens(spec), ZERO_DIGEST)
     rates = [spec.inner.rate_bits(spec.schedule.total_steps // 2)] * PROBE_STEPS
-    state, records = engine.inner(engine.adopt(genesis_state(spec), base), [batch] * PROBE_STEPS, rates)
+    state, records = engine.inner(engine.adopt(genesis_state(spec), base, Round(0)), [batch] * PROBE_STEPS, rates)
     header = UpdateHeader(RunId(ZERO_DIGEST), Branch(0), Round(0), Worker(0), ZERO_DIGEST)
     update, after = engine.compress(state, base, header)
     return tagged(PROBE_TAG, state_root(state_refs(after)), *(record.to_bytes() for record in records), update)

@@ -1,4 +1,4 @@
-"""Inner optimizers over flat buffers: AdamW, Muon, SGD with momentum.
+"""Inner optimizers over flat buffers: AdamW, Muon, SGD with momentum, and none at all.
 
 An optimizer's whole memory is ``buffers``: component name to flat float32 tensor. The engine loads them from a state
 before a segment and copies them out after it, so nothing outlives a segment anywhere else.
@@ -16,6 +16,7 @@ from attestrain.record.spec import Inner
 from attestrain.train.flat import FlatModel
 from attestrain.train.muon import MuonGroup, group_by_shape
 from attestrain.train.settings import inner_settings, muon_tensors, optimizer_sizes
+from attestrain.update.components import GRADIENTS
 
 
 class InnerOptimizer(Protocol):
@@ -42,6 +43,8 @@ def make_optimizer(inner: Inner, model: FlatModel) -> InnerOptimizer:
     settings = {key: float(value) for key, value in inner_settings(inner.name, inner.settings).items()}
     sizes = optimizer_sizes(model.layout, inner.name)
     buffers = {name: torch.zeros(size) for name, size in sizes.items()}
+    if inner.name == "gradient":
+        return Gradients(model, buffers)
     if inner.name == "sgd":
         return SGD(model, buffers, settings)
     return Muon(model, buffers, settings) if inner.name == "muon" else AdamW(model, buffers, settings)
@@ -134,6 +137,18 @@ class SGD:
         velocity = self.buffers["opt.momentum"].mul_(self._momentum).add_(self._model.grads)
         torch._foreach_mul_(self._decayed, 1 - rate * self._decay)
         self._model.values.add_(velocity, alpha=-rate)
+
+
+class Gradients:
+    """No optimizer: gradients are summed and parameters stay, for algorithms whose only optimizer is the outer one."""
+
+    def __init__(self, model: FlatModel, buffers: dict[str, torch.Tensor]) -> None:
+        self.buffers = buffers
+        self._model = model
+
+    def step(self, rate: float, index: int) -> None:
+        """Add one gradient; neither ``rate`` nor ``index`` plays a part."""
+        self.buffers[GRADIENTS].add_(self._model.grads)
 
 
 class Muon:

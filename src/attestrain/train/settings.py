@@ -8,22 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attestrain.errors import UsageError
-from attestrain.record.fields import is_decimal
 from attestrain.record.layout import Layout, TensorSpec
+from attestrain.record.spec import Codec, Overlap
 from attestrain.train.layout import is_embedding, is_head
+from attestrain.update.components import GRADIENTS, protocol_components
+from attestrain.update.settings import Table, complete
 
 _COMMON = {"weight_decay": ("0.1", 0.0, 10.0), "clip": ("1", 1e-6, 1e9)}
 _ADAM = {"beta1": ("0.9", 0.0, 0.999999), "beta2": ("0.95", 0.0, 0.999999), "eps": ("0.00000001", 1e-18, 1.0)}
-SETTINGS: Mapping[str, Mapping[str, tuple[str, float, float]]] = {
+SETTINGS: Table = {
     "adamw": {**_ADAM, **_COMMON},
     "muon": {"momentum": ("0.95", 0.0, 0.999999), "adam_ratio": ("0.15", 0.0, 100.0), **_ADAM, **_COMMON},
     "sgd": {"momentum": ("0.9", 0.0, 0.999999), **_COMMON},
+    "gradient": {"clip": _COMMON["clip"]},
 }
 """Per optimizer: setting to default, lowest and highest value. ``clip`` is the largest norm of a gradient;
 ``adam_ratio`` the rate of Muon's AdamW part as a fraction of the table's."""
-PEAK_RATES: Mapping[str, str] = {"adamw": "0.006", "muon": "0.04", "sgd": "0.1"}
-"""Peak rates to start from. Those of Muon and AdamW won trials of the default model; that of SGD was never tuned."""
+PEAK_RATES: Mapping[str, str] = {"adamw": "0.006", "muon": "0.04", "sgd": "0.1", "gradient": "1"}
+"""Peak rates to start from. Those of Muon and AdamW won trials of the default model; that of SGD was never tuned.
+``gradient`` takes no steps."""
 
 
 def inner_settings(name: str, overrides: Mapping[str, str]) -> dict[str, str]:
@@ -32,19 +35,7 @@ def inner_settings(name: str, overrides: Mapping[str, str]) -> dict[str, str]:
     Raises:
         UsageError: an unknown optimizer or setting, or a value that is no decimal in its range.
     """
-    if name not in SETTINGS:
-        raise UsageError(f"unknown inner optimizer {name!r}", hint=f"one of {', '.join(SETTINGS)}")
-    known = SETTINGS[name]
-    if unknown := sorted(overrides.keys() - known.keys()):
-        raise UsageError(f"{name} has no setting {', '.join(unknown)}", hint=f"it has {', '.join(known)}")
-    settings = {key: overrides.get(key, default) for key, (default, _, _) in known.items()}
-    for key, value in settings.items():
-        _, low, high = known[key]
-        if not is_decimal(value) or not low <= float(value) <= high:
-            raise UsageError(
-                f"{name} setting {key} is not a decimal in {low}..{high}: {str(value)[:40]!r}", hint=f'{key} = "0.1"'
-            )
-    return settings
+    return complete("inner optimizer", SETTINGS, name, overrides)
 
 
 def muon_tensors(layout: Layout) -> list[TensorSpec]:
@@ -57,23 +48,24 @@ def optimizer_sizes(layout: Layout, inner: str) -> dict[str, int]:
 
     ``adamw``: first and second moments ``opt.m`` and ``opt.v``; ``sgd``: ``opt.momentum``, all in layout order.
     ``muon``: ``opt.momentum`` holds its matrices grouped by shape, shapes in order of first appearance; ``opt.m`` and
-    ``opt.v`` hold the other tensors in layout order.
+    ``opt.v`` hold the other tensors in layout order. ``gradient``: ``opt.sum``, the sum of the round's gradients.
     """
     total = layout.parameters
     if inner == "adamw":
         return {"opt.m": total, "opt.v": total}
     if inner == "sgd":
         return {"opt.momentum": total}
+    if inner == "gradient":
+        return {GRADIENTS: total}
     matrices = sum(tensor.size for tensor in muon_tensors(layout))
     return {"opt.momentum": matrices, "opt.m": total - matrices, "opt.v": total - matrices}
 
 
-def state_sizes(layout: Layout, inner: str, codec: str) -> dict[str, int]:
+def state_sizes(layout: Layout, inner: str, codec: Codec, overlap: Overlap) -> dict[str, int]:
     """Every component of a worker's state and its size in bytes: what a run spec's ``state`` holds.
 
-    ``params``; the optimizer's; ``ef``, what compression has left out so far (absent without compression); ``cursor``,
-    the inner steps this worker has executed (u64, little-endian).
+    Raises:
+        FormatError: more fragments than tensors.
     """
-    sizes = {"params": 4 * layout.parameters, "cursor": 8}
-    sizes |= {name: 4 * count for name, count in optimizer_sizes(layout, inner).items()}
-    return sizes if codec == "dense" else sizes | {"ef": 4 * layout.parameters}
+    optimizer = {name: 4 * count for name, count in optimizer_sizes(layout, inner).items()}
+    return protocol_components(layout, codec, overlap) | optimizer

@@ -1,7 +1,7 @@
 """A worker's state as named arrays, and as bytes.
 
-Components are contiguous little-endian arrays: float32, except ``cursor`` (8 bytes, u64 little-endian: inner steps
-executed). Arrays of a state are read-only, so that states can share what did not change.
+Components are contiguous little-endian arrays: float32, except counters (8 bytes, u64 little-endian). Arrays of a state
+are read-only, so that states can share what did not change.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import numpy.typing as npt
 from attestrain.errors import FormatError
 from attestrain.record.blob import BlobRef, blob_ref
 from attestrain.record.spec import RunSpec
+from attestrain.update.components import COUNTER_BYTES, COUNTERS, CURSOR
 
 Component = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 State = dict[str, Component]
 """Component name to its values."""
-
-CURSOR = "cursor"
 
 
 def genesis_state(spec: RunSpec) -> State:
@@ -35,12 +34,17 @@ def frozen(values: Component) -> Component:
 
 def cursor_of(state: State) -> int:
     """Inner steps that the worker has executed."""
-    return int.from_bytes(state[CURSOR].tobytes(), "little")
+    return counter_of(state, CURSOR)
 
 
-def cursor_component(steps: int) -> Component:
-    """The component ``cursor`` after ``steps`` steps."""
-    return _component(CURSOR, steps.to_bytes(8, "little"))
+def counter_of(state: State, name: str) -> int:
+    """Value of a counter, such as ``cursor``."""
+    return int.from_bytes(state[name].tobytes(), "little")
+
+
+def counter(value: int) -> Component:
+    """A counter's component."""
+    return np.frombuffer(value.to_bytes(COUNTER_BYTES, "little"), np.uint8)
 
 
 def state_refs(state: State) -> dict[str, BlobRef]:
@@ -74,7 +78,7 @@ def state_from_blobs(spec: RunSpec, blobs: Mapping[str, bytes]) -> State:
 
 def _component(name: str, data: bytes) -> Component:
     """Values over immutable ``data``: read-only, nothing copied."""
-    return np.frombuffer(data, np.uint8) if name == CURSOR else np.frombuffer(data, "<f4")
+    return np.frombuffer(data, np.uint8) if name in COUNTERS else np.frombuffer(data, "<f4")
 
 
 def _ref(values: Component) -> BlobRef:

@@ -95,7 +95,7 @@ def run_segment(engine: Engine, inputs: RoundInputs, index: int, state: State) -
     if not 0 <= index <= last:
         raise IndexError(f"a round has segments 0..{last}, no {index}")
     if index == 0:
-        return SegmentWork(Segment("adopt"), engine.adopt(state, inputs.checkpoint))
+        return SegmentWork(Segment("adopt"), engine.adopt(state, inputs.checkpoint, inputs.round))
     if index == last:
         header = UpdateHeader(spec.run_id, inputs.branch, inputs.round, inputs.worker, inputs.base)
         update, after = engine.compress(state, inputs.checkpoint, header)

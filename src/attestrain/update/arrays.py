@@ -19,6 +19,9 @@ Bits = NDArray[np.uint8]
 STORED: Final = np.dtype("<f4")
 """How flat buffers are stored: little-endian float32."""
 
+NOTHING: Final[Float32s] = np.zeros(0, dtype=np.float32)
+"""The memory of a codec that needs none."""
+
 MAX_MAGNITUDE: Final = math.ldexp(1.0, 106)
 """Every value of an update is smaller than this. Honest ones are far below 1; the bound keeps every later product and
 sum of the exact path finite in float64, whatever a worker sends."""

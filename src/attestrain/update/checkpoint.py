@@ -10,11 +10,13 @@ import numpy as np
 from attestrain.errors import FormatError
 from attestrain.record.blob import BlobRef, blob_ref
 from attestrain.record.checkpoint import CheckpointRecord
+from attestrain.record.digest import Digest
 from attestrain.record.names import Branch, Round, Worker
 from attestrain.record.spec import RunSpec
 from attestrain.update.aggregate import mean
-from attestrain.update.arrays import STORED, Float32s
+from attestrain.update.arrays import STORED, Float32s, Float64s
 from attestrain.update.codec import DecodedUpdate, decode
+from attestrain.update.fragments import fragment_of
 from attestrain.update.header import UpdateHeader, read_opening
 from attestrain.update.initial import initial_params
 from attestrain.update.outer import outer_step
@@ -50,37 +52,58 @@ def genesis(spec: RunSpec) -> Checkpoint:
     return _named(spec, Branch(0), Round(0), params, np.zeros_like(params))
 
 
-def advance(spec: RunSpec, checkpoint: Checkpoint, updates: Mapping[Worker, bytes]) -> Advance:
+def advance(
+    spec: RunSpec, checkpoint: Checkpoint, updates: Mapping[Worker, bytes], base: Digest | None = None
+) -> Advance:
     """Close a round: decode, screen, average, take the outer step.
 
     A function of the contents of ``updates`` alone, whatever their order. Bytes that are not an update of their slot
     are refused with a reason and never raise. Without contributors, parameters and momentum stay.
+
+    Args:
+        spec: the run.
+        checkpoint: of the round.
+        updates: their bytes, by worker.
+        base: digest of the checkpoint that the workers started from, if a delay makes it an earlier one.
     """
+    base = base or checkpoint.record.digest
     decoded: dict[Worker, DecodedUpdate] = {}
     rejected: dict[Worker, str] = {}
     for worker in sorted(updates):
         try:
-            decoded[worker] = open_update(spec, checkpoint.record, worker, updates[worker])
+            decoded[worker] = open_update(spec, checkpoint.record, base, worker, updates[worker])
         except FormatError as error:
             rejected[worker] = str(error)
     screened = screen(decoded, spec.norm_clip)
-    aggregate = mean(spec, decoded, screened)
+    aggregate = mean(decoded, screened)
     params, momentum = checkpoint.params, checkpoint.momentum
     if aggregate is not None:
-        params, momentum = outer_step(spec, params, momentum, aggregate)
+        params, momentum = _outer(spec, checkpoint, aggregate)
     record = checkpoint.record
     return Advance(_named(spec, record.branch, Round(record.round + 1), params, momentum), screened, rejected)
 
 
-def open_update(spec: RunSpec, base: CheckpointRecord, worker: Worker, data: bytes) -> DecodedUpdate:
-    """Decode the update of ``worker`` for the round that starts from ``base``.
+def _outer(spec: RunSpec, checkpoint: Checkpoint, aggregate: Float64s) -> tuple[Float32s, Float32s]:
+    """The outer step on the fragment that the round synchronises; everything else stays."""
+    round_ = checkpoint.record.round
+    part = fragment_of(spec, round_)
+    planes = checkpoint.momentum.reshape(-1, spec.layout.parameters)
+    memory = np.concatenate([part.take(plane) for plane in planes]) if len(planes) > 1 else part.take(planes[0])
+    rate = spec.outer.rate(round_)
+    params, memory = outer_step(spec, rate, part.take(checkpoint.params), memory, aggregate)
+    kept = [part.put(plane, new) for plane, new in zip(planes, memory.reshape(len(planes), -1), strict=True)]
+    return part.put(checkpoint.params, params), np.concatenate(kept) if len(kept) > 1 else kept[0]
+
+
+def open_update(spec: RunSpec, current: CheckpointRecord, base: Digest, worker: Worker, data: bytes) -> DecodedUpdate:
+    """Decode the update of ``worker`` for the round of checkpoint ``current``, which its workers began at ``base``.
 
     Raises:
         FormatError: not an update of the run, or of another slot or base.
     """
     if not 0 <= worker < spec.schedule.workers:
         raise FormatError(f"the run has no worker {worker}")
-    expected = UpdateHeader(spec.run_id, base.branch, base.round, worker, base.digest)
+    expected = UpdateHeader(spec.run_id, current.branch, current.round, worker, base)
     found = read_opening(data).header
     for part in UpdateHeader.__dataclass_fields__:
         if getattr(found, part) != getattr(expected, part):

@@ -13,24 +13,26 @@ from typing import Final, Protocol, Self
 import numpy as np
 
 from attestrain.errors import FormatError, RunFailed
-from attestrain.record.spec import RunSpec
-from attestrain.update.arrays import MAX_MAGNITUDE, Float32s
+from attestrain.record.layout import Layout
+from attestrain.record.spec import Codec, RunSpec
+from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, Float32s
 from attestrain.update.dense import Dense
+from attestrain.update.fragments import fragment_of
 from attestrain.update.header import HEADER_SIZE, UpdateHeader, read_opening
 from attestrain.update.ternary import Ternary
 from attestrain.update.two_bit import TwoBit
 
 
 class Body(Protocol):
-    """What a codec provides."""
+    """What a codec provides. ``layout`` is that of the values: the model's, or a fragment's."""
 
     @classmethod
-    def quantise(cls, spec: RunSpec, values: Float32s) -> Self:
-        """The nearest update that the codec can express."""
+    def quantise(cls, codec: Codec, layout: Layout, values: Float32s, memory: Float32s) -> Self:
+        """The nearest update that the codec can express, given what it remembers of the last one."""
         ...
 
     @classmethod
-    def from_bytes(cls, spec: RunSpec, body: memoryview) -> Self:
+    def from_bytes(cls, codec: Codec, layout: Layout, body: memoryview) -> Self:
         """Read strictly; FormatError for anything that ``to_bytes`` does not write."""
         ...
 
@@ -46,13 +48,23 @@ class Body(Protocol):
         """Sum of the squares."""
         ...
 
+    def memory(self) -> Float32s:
+        """What the codec has to remember for the worker's next update; empty for most."""
+        ...
+
 
 CODECS: Final[dict[str, type[Body]]] = {"dense": Dense, "ternary": Ternary, "two-bit": TwoBit}
 
 
+def memory_size(codec: Codec, layout: Layout) -> int:
+    """How many float32 values a codec remembers from one update over ``layout`` to the next."""
+    del codec, layout  # no codec here remembers anything
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class DecodedUpdate:
-    """An update, taken apart. ``body`` is a ``Dense``, ``Ternary`` or ``TwoBit``."""
+    """An update, taken apart."""
 
     header: UpdateHeader
     codec: str
@@ -71,21 +83,22 @@ class DecodedUpdate:
         return self.header.to_bytes(self.codec, len(self.values())) + self.body.to_bytes()
 
 
-def quantise(spec: RunSpec, header: UpdateHeader, values: Float32s) -> DecodedUpdate:
-    """The update that the run's codec makes of ``values``.
+def quantise(spec: RunSpec, header: UpdateHeader, values: Float32s, memory: Float32s = NOTHING) -> DecodedUpdate:
+    """The update that the run's codec makes of ``values``, those of the fragment that the round synchronises.
 
     Raises:
         RunFailed: a value is not finite or at least 2^106.
-        ValueError: another type or number of values than the layout has.
+        ValueError: another type or number of values than the fragment has.
     """
-    if values.dtype != np.float32 or values.shape != (spec.layout.parameters,):
-        raise ValueError(f"expected {spec.layout.parameters} float32 values, got {values.dtype} {values.shape}")
+    layout = fragment_of(spec, header.round).layout
+    if values.dtype != np.float32 or values.shape != (layout.parameters,):
+        raise ValueError(f"expected {layout.parameters} float32 values, got {values.dtype} {values.shape}")
     if not np.max(np.abs(values)) < MAX_MAGNITUDE:
         raise RunFailed(
             "the update holds values that are not finite or beyond all measure: training diverged",
             hint="lower the learning rate or lengthen its warm-up",
         )
-    return DecodedUpdate(header, spec.codec.name, CODECS[spec.codec.name].quantise(spec, values))
+    return DecodedUpdate(header, spec.codec.name, CODECS[spec.codec.name].quantise(spec.codec, layout, values, memory))
 
 
 def encode(spec: RunSpec, header: UpdateHeader, values: Float32s) -> bytes:
@@ -105,7 +118,8 @@ def decode(spec: RunSpec, data: bytes) -> DecodedUpdate:
         FormatError: malformed, of another codec or size than the run's, out of bounds or not canonical.
     """
     opening = read_opening(data)
-    if opening.codec != spec.codec.name or opening.parameters != spec.layout.parameters:
+    layout = fragment_of(spec, opening.header.round).layout
+    if opening.codec != spec.codec.name or opening.parameters != layout.parameters:
         raise FormatError(f"update is {opening.codec} over {opening.parameters} values, which is not the run's")
-    body = CODECS[opening.codec].from_bytes(spec, memoryview(data)[HEADER_SIZE:])
+    body = CODECS[opening.codec].from_bytes(spec.codec, layout, memoryview(data)[HEADER_SIZE:])
     return DecodedUpdate(opening.header, opening.codec, body)

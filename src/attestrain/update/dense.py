@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 
 from attestrain.errors import FormatError
-from attestrain.record.spec import RunSpec
-from attestrain.update.arrays import MAX_MAGNITUDE, STORED, Float32s
+from attestrain.record.layout import Layout
+from attestrain.record.spec import Codec
+from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, STORED, Float32s
 
 NORM_BITS: Final = 24
 """For the norm, values are cut to multiples of 2^-24 of a power of two above the largest: what is lost is below the
@@ -26,7 +27,7 @@ class Dense:
     array: Float32s
 
     @classmethod
-    def quantise(cls, spec: RunSpec, values: Float32s) -> Dense:
+    def quantise(cls, codec: Codec, layout: Layout, values: Float32s, memory: Float32s = NOTHING) -> Dense:
         """Keep ``values`` as they are."""
         return cls(values.copy())
 
@@ -44,18 +45,22 @@ class Dense:
             total += int((integers * integers).sum(dtype=np.int64))
         return total * (Fraction(1 << 2 * unit) if unit >= 0 else Fraction(1, 1 << -2 * unit))
 
+    def memory(self) -> Float32s:
+        """Nothing."""
+        return NOTHING
+
     def to_bytes(self) -> bytes:
         """Little-endian float32."""
         return self.array.astype(STORED).tobytes()
 
     @classmethod
-    def from_bytes(cls, spec: RunSpec, body: memoryview) -> Dense:
+    def from_bytes(cls, codec: Codec, layout: Layout, body: memoryview) -> Dense:
         """Read strictly.
 
         Raises:
             FormatError: of another size, or a value that is not finite or too large.
         """
-        if len(body) != STORED.itemsize * spec.layout.parameters:
+        if len(body) != STORED.itemsize * layout.parameters:
             raise FormatError(f"dense update has {len(body)} bytes of values")
         array = np.frombuffer(body, dtype=STORED).astype(np.float32)
         if not np.max(np.abs(array)) < MAX_MAGNITUDE:

@@ -7,41 +7,66 @@ most half a unit in the last place of a - d.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from attestrain.record.spec import RunSpec
-from attestrain.update.arrays import Float32s
+from attestrain.update.arrays import NOTHING, Float32s
 from attestrain.update.codec import quantise
+from attestrain.update.components import LOSSLESS, memory_sizes
+from attestrain.update.fragments import fragment_of
 from attestrain.update.header import UpdateHeader
 
 
-def compress(
-    spec: RunSpec, header: UpdateHeader, base: Float32s, params: Float32s, ef: Float32s | None
-) -> tuple[bytes, Float32s | None]:
-    """Make a worker's update and its next error feedback.
+class Kept(NamedTuple):
+    """What a worker keeps from one update to the next.
 
-    Every operation is elementwise float32: a = decay * ef + (base - params).
+    Attributes:
+        ef: error feedback, flat over the whole model, zeros in the first round; None with a lossless codec.
+        memory: what the codec remembers, fragment after fragment; empty where it remembers nothing.
+    """
+
+    ef: Float32s | None
+    memory: Float32s = NOTHING
+
+
+def compress(spec: RunSpec, header: UpdateHeader, drift: Float32s, kept: Kept) -> tuple[bytes, Kept]:
+    """Make a worker's update of the fragment that its round synchronises.
+
+    Every operation is elementwise float32: a = decay * ef + drift.
 
     Args:
         spec: the run.
         header: the slot and base of the update.
-        base: parameters of the checkpoint that the round started from.
-        params: parameters after the inner steps.
-        ef: error feedback of the previous round, zeros in the first; None with the dense codec, which loses nothing.
+        drift: the pseudo-gradient over the whole model: where the worker started minus where it is.
+        kept: from the previous round.
 
     Returns:
-        The update's bytes and the next error feedback (None with the dense codec).
+        The update's bytes, and what to keep.
 
     Raises:
         RunFailed: a value is not finite or at least 2^106: training diverged.
-        ValueError: feedback missing, or given to the dense codec; arrays that do not fit the layout.
+        ValueError: feedback missing, or given to a lossless codec; arrays that do not fit the layout.
     """
-    lossless = spec.codec.name == "dense"
-    if lossless != (ef is None):
+    lossless = spec.codec.name in LOSSLESS
+    if lossless != (kept.ef is None):
         raise ValueError(f"codec {spec.codec.name} {'takes no' if lossless else 'needs'} error feedback")
-    with np.errstate(all="ignore"):  # overflow is caught as a value out of range, with a hint
-        wanted = base - params
-        if ef is not None:
-            wanted = np.float32(spec.codec.feedback) * ef + wanted
-    update = quantise(spec, header, wanted)
-    return update.to_bytes(), None if lossless else wanted - update.values()
+    part = fragment_of(spec, header.round)
+    wanted = part.take(drift)
+    if kept.ef is not None:
+        with np.errstate(all="ignore"):  # overflow is caught as a value out of range, with a hint
+            wanted = np.float32(spec.codec.feedback) * part.take(kept.ef) + wanted
+    at, end = _memory_span(spec, header)
+    update = quantise(spec, header, wanted, kept.memory[at:end])
+    memory = kept.memory
+    if end > at:
+        memory = np.concatenate([memory[:at], update.body.memory(), memory[end:]])
+    left = None if kept.ef is None else part.put(kept.ef, wanted - update.values())
+    return update.to_bytes(), Kept(left, memory)
+
+
+def _memory_span(spec: RunSpec, header: UpdateHeader) -> tuple[int, int]:
+    sizes = memory_sizes(spec.layout, spec.codec, spec.overlap)
+    index = header.round % spec.overlap.fragments
+    return sum(sizes[:index]), sum(sizes[: index + 1])

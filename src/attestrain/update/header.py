@@ -15,12 +15,22 @@ from attestrain.record.digest import Digest
 from attestrain.record.names import Branch, Round, RunId, Worker
 
 MAGIC: Final = b"attestrain.dev/update@v1\n"
-CODEC_NUMBERS: Final = {"dense": 0, "ternary": 1, "two-bit": 2}
+CODEC_NUMBERS: Final = {
+    "dense": 0,
+    "ternary": 1,
+    "two-bit": 2,
+    "sign": 3,
+    "int8": 4,
+    "int4": 5,
+    "topk": 6,
+    "dct": 7,
+    "lowrank": 8,
+}
 """How the header names codecs. Published: never renumber."""
 
 _LAYOUT = struct.Struct(f"<{len(MAGIC)}sB32sIII32sQ")
 HEADER_SIZE: Final = _LAYOUT.size
-"""110 bytes: magic, codec, run, branch, round, worker, base, parameters; integers little-endian."""
+"""110 bytes: magic, codec, run, branch, round, worker, base, number of values; integers little-endian."""
 
 
 @dataclass(frozen=True, slots=True)

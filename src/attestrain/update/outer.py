@@ -12,17 +12,19 @@ from attestrain.update.arrays import Float32s, Float64s
 LARGEST: Final = float(np.finfo(np.float32).max)
 
 
-def outer_step(spec: RunSpec, params: Float32s, momentum: Float32s, aggregate: Float64s) -> tuple[Float32s, Float32s]:
+def outer_step(
+    spec: RunSpec, rate: float, params: Float32s, momentum: Float32s, aggregate: Float64s
+) -> tuple[Float32s, Float32s]:
     """One outer step against the mean pseudo-gradient A.
 
-    With rate lr and momentum mu of the spec, read as float64: M = mu * M + A; ``sgd`` moves by lr * M and ``nesterov``
+    With rate lr and the spec's momentum mu, read as float64: M = mu * M + A; ``sgd`` moves by lr * M and ``nesterov``
     by lr * (A + mu * M), M not yet rounded. Without momentum M stays as it is and the move is lr * A. Elementwise
     float64, then one rounding to float32 per stored value, which stops at the largest float32.
 
     Returns:
         Parameters and momentum after the step.
     """
-    rate, decay = float(spec.outer.rate), float(spec.outer.momentum)
+    decay = float(spec.outer.settings["momentum"])
     move, kept = aggregate, momentum
     if decay:
         moved = decay * momentum.astype(np.float64) + aggregate

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from attestrain.update.arrays import Bools, Float32s, Int8s, Int64s
+from attestrain.update.arrays import NOTHING, Bools, Float32s, Int8s, Int64s
 from attestrain.update.blocks import Blocks
 from attestrain.update.scales import Scales
 
@@ -44,6 +44,10 @@ class Quantised:
             for number, scales in enumerate(self.scales, start=1)
         ]
         return sum(parts, start=Fraction(0))
+
+    def memory(self) -> Float32s:
+        """Nothing."""
+        return NOTHING
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,8 +12,9 @@ from typing import Final
 import numpy as np
 
 from attestrain.errors import FormatError
-from attestrain.record.spec import RunSpec
-from attestrain.update.arrays import Float32s
+from attestrain.record.layout import Layout
+from attestrain.record.spec import Codec
+from attestrain.update.arrays import NOTHING, Float32s
 from attestrain.update.bits import Reader, pack_bits
 from attestrain.update.blocks import blocks_of
 from attestrain.update.gaps import read_positions, write_positions
@@ -30,9 +31,9 @@ class Ternary(Quantised):
     __slots__ = ()
 
     @classmethod
-    def quantise(cls, spec: RunSpec, values: Float32s) -> Ternary:
+    def quantise(cls, codec: Codec, layout: Layout, values: Float32s, memory: Float32s = NOTHING) -> Ternary:
         """Choose levels and scales, by integers alone."""
-        blocks = blocks_of(spec.layout, spec.codec.block)
+        blocks = blocks_of(layout, codec.block)
         magnitudes = Magnitudes.of(blocks, values)
         kept = magnitudes.at_least(*THRESHOLD)
         totals = blocks.total(np.where(kept, magnitudes.integers, 0))
@@ -46,13 +47,13 @@ class Ternary(Quantised):
         return self.scales[0].to_bytes() + write_positions(positions) + pack_bits(self.levels[positions] < 0)
 
     @classmethod
-    def from_bytes(cls, spec: RunSpec, body: memoryview) -> Ternary:
+    def from_bytes(cls, codec: Codec, layout: Layout, body: memoryview) -> Ternary:
         """Read strictly: one byte string for each update.
 
         Raises:
             FormatError: malformed, out of bounds or not canonical.
         """
-        blocks = blocks_of(spec.layout, spec.codec.block)
+        blocks = blocks_of(layout, codec.block)
         reader = Reader(body)
         scales = Scales.from_bytes(reader.take(SCALE_SIZE * blocks.count))
         positions = read_positions(reader, blocks.parameters)

@@ -12,8 +12,9 @@ from typing import Final
 import numpy as np
 
 from attestrain.errors import FormatError
-from attestrain.record.spec import RunSpec
-from attestrain.update.arrays import Bools, Float32s, Int8s
+from attestrain.record.layout import Layout
+from attestrain.record.spec import Codec
+from attestrain.update.arrays import NOTHING, Bools, Float32s, Int8s
 from attestrain.update.bits import Reader, pack_bits
 from attestrain.update.blocks import Blocks, blocks_of
 from attestrain.update.gaps import read_positions, write_positions
@@ -33,9 +34,9 @@ class TwoBit(Quantised):
     __slots__ = ()
 
     @classmethod
-    def quantise(cls, spec: RunSpec, values: Float32s) -> TwoBit:
+    def quantise(cls, codec: Codec, layout: Layout, values: Float32s, memory: Float32s = NOTHING) -> TwoBit:
         """Choose levels and scales, by integers alone."""
-        blocks = blocks_of(spec.layout, spec.codec.block)
+        blocks = blocks_of(layout, codec.block)
         magnitudes = Magnitudes.of(blocks, values)
         large = magnitudes.at_least(*THRESHOLD)
         upper, count = blocks.total(np.where(large, magnitudes.integers, 0)), blocks.total(large)
@@ -52,13 +53,13 @@ class TwoBit(Quantised):
         return scales + write_positions(large) + pack_bits(self.levels < 0)
 
     @classmethod
-    def from_bytes(cls, spec: RunSpec, body: memoryview) -> TwoBit:
+    def from_bytes(cls, codec: Codec, layout: Layout, body: memoryview) -> TwoBit:
         """Read strictly: one byte string for each update.
 
         Raises:
             FormatError: malformed, out of bounds or not canonical.
         """
-        blocks = blocks_of(spec.layout, spec.codec.block)
+        blocks = blocks_of(layout, codec.block)
         reader = Reader(body)
         low = Scales.from_bytes(reader.take(SCALE_SIZE * blocks.count))
         high = Scales.from_bytes(reader.take(SCALE_SIZE * blocks.count))

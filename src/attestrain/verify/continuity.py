@@ -7,6 +7,7 @@ believes that a worker-round is published.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from attestrain.record.blob import CELL, BlobRef, blob_ref
 from attestrain.record.checkpoint import CheckpointRecord
@@ -17,10 +18,23 @@ from attestrain.record.spec import RunSpec
 from attestrain.record.statements import Receipt
 from attestrain.record.trace import StateRefs, Trace, state_root
 from attestrain.rules.ledger import Ledger
+from attestrain.update.components import (
+    COUNTER_BYTES,
+    CURSOR,
+    FEEDBACK,
+    GRADIENTS,
+    MEMORY,
+    PARAMS,
+    START,
+    SYNCED,
+)
 from attestrain.verify.checks import require
 from attestrain.verify.receipts import Works
 
-CURSOR, FEEDBACK, PARAMS, OPTIMIZER = "cursor", "ef", "params", "opt."
+OPTIMIZER = "opt."
+"""How the names of an optimizer's components begin."""
+ADOPTED = (PARAMS, START, SYNCED)
+"""What may move when a checkpoint is taken; summed gradients begin anew there as well."""
 
 
 def check_continuity(ledger: Ledger, works: Works, checkpoints: list[CheckpointRecord]) -> tuple[list[str], str]:
@@ -100,26 +114,41 @@ def check_segments(spec: RunSpec, base: CheckpointRecord, trace: Trace, executed
         where = f"{name} segment {index} ({segment.kind})"
         require(len(segment.steps) == len(steps), f"{where} has {len(segment.steps)} steps, not {len(steps)}")
         moved = {component for component in after if after[component] != before[component]}
-        illegal = {component for component in moved if not _may_move(segment.kind, component)}
+        illegal = {component for component in moved if not _may_move(spec, segment.kind, component)}
         require(not illegal, f"{where} changes {min(illegal, default='')}, which it may not")
         executed += len(steps)
-        require(after[CURSOR] == cursor_ref(executed), f"{where} leaves the cursor elsewhere than at step {executed}")
+        require(after[CURSOR] == counter_ref(executed), f"{where} leaves the cursor elsewhere than at step {executed}")
         if segment.kind == "adopt":
-            require(after[PARAMS] == base.params, f"{where} does not adopt the checkpoint's parameters")
+            _check_adopted(spec, base, trace, after, where)
 
 
-def _may_move(kind: str, component: str) -> bool:
+def _check_adopted(spec: RunSpec, base: CheckpointRecord, trace: Trace, after: StateRefs, where: str) -> None:
+    """A checkpoint taken whole shows by its name; what is mixed with a worker's own values, only a replay can tell."""
+    overlap = spec.overlap
+    if overlap.fragments == 1 and not Fraction(overlap.blend):
+        require(after[PARAMS] == base.params, f"{where} does not adopt the checkpoint's parameters")
+    if START in after:
+        require(after[START] == after[PARAMS], f"{where} does not start from the parameters it adopted")
+    if SYNCED in after:
+        taken = counter_ref(overlap.base(trace.round))
+        require(after[SYNCED] == taken, f"{where} says that it adopted another checkpoint")
+    if GRADIENTS in after:
+        require(after[GRADIENTS] == zeros_ref(spec.state[GRADIENTS]), f"{where} does not begin its gradients anew")
+
+
+def _may_move(spec: RunSpec, kind: str, component: str) -> bool:
     match kind:
         case "adopt":
-            return component == PARAMS
+            return component in (*ADOPTED, GRADIENTS)
         case "inner":
-            return component in (PARAMS, CURSOR) or component.startswith(OPTIMIZER)
-    return component == FEEDBACK
+            own = component == PARAMS and spec.inner.name != "gradient"
+            return own or component == CURSOR or component.startswith(OPTIMIZER)
+    return component in (FEEDBACK, MEMORY)
 
 
-def cursor_ref(steps: int) -> BlobRef:
-    """Content address of the cursor after ``steps`` inner steps."""
-    return blob_ref(steps.to_bytes(8, "little"))
+def counter_ref(value: int) -> BlobRef:
+    """Content address of a counter, such as the cursor after so many inner steps."""
+    return blob_ref(value.to_bytes(COUNTER_BYTES, "little"))
 
 
 def genesis_root(spec: RunSpec) -> Digest:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 
-from attestrain.errors import FormatError
+from attestrain.errors import FormatError, UsageError
 from attestrain.record.bundle import CHAIN, DATASET, LEAVES, MANIFEST, MAX_FILE, MODEL, SPEC, Bundle, Files
 from attestrain.record.canonical import MAX_DOCUMENT
 from attestrain.record.digest import sha256
 from attestrain.record.spec import RunSpec
 from attestrain.record.tiles import MAX_BUNDLE
 from attestrain.record.trace import MAX_TRACE
+from attestrain.update.components import protocol_components
+from attestrain.update.settings import aggregate_settings, codec_settings, outer_settings
 from attestrain.verify.checks import Contradiction, Missing, require
 
-CURSOR_BYTES = 8
 """The cursor is a count of steps as an unsigned 64-bit integer."""
 
 _LIMITS: tuple[tuple[re.Pattern[str], int], ...] = tuple(
@@ -84,6 +85,7 @@ def read_spec(bundle: Bundle) -> tuple[RunSpec, str]:
     spec = RunSpec.from_bytes(data)
     require(sha256(data) == spec.run_id, "the spec does not read back to its own bytes")
     require(bundle.manifest.run == spec.run_id, f"the manifest is of run {bundle.manifest.run.hex()}, not of this spec")
+    _check_settings(spec)
     _check_state(spec)
     return spec, f"run {spec.run_id.hex()}"
 
@@ -117,11 +119,21 @@ def _present(files: Files, path: str) -> bool:
 
 def _check_state(spec: RunSpec) -> None:
     """The components whose meaning the protocol fixes have the sizes that follow from the layout."""
-    flat = 4 * spec.layout.parameters
-    fixed = {"params": flat, "cursor": CURSOR_BYTES}
-    if spec.codec.name != "dense":
-        fixed["ef"] = flat
+    fixed = protocol_components(spec.layout, spec.codec, spec.overlap)
     for name, size in fixed.items():
         require(spec.state.get(name) == size, f"component {name} of the state is not of {size} bytes")
     others = [name for name in spec.state if name not in fixed and not name.startswith("opt.")]
     require(not others, f"component {', '.join(others[:1])} of the state has no meaning")
+
+
+def _check_settings(spec: RunSpec) -> None:
+    """What decides checkpoints is complete and known: nothing is left to a default of whoever computes them."""
+    try:
+        complete = (
+            codec_settings(spec.codec.name, spec.codec.settings) == spec.codec.settings
+            and aggregate_settings(spec.aggregate.name, spec.aggregate.settings) == spec.aggregate.settings
+            and outer_settings(spec.outer.name, spec.outer.settings) == spec.outer.settings
+        )
+    except UsageError as error:
+        raise FormatError(f"run spec: {error}") from error
+    require(complete, "the run spec leaves settings to be guessed")

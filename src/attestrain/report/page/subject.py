@@ -108,11 +108,16 @@ def _schedule(reading: Reading, sources: Sources) -> list[tuple[str, Cited]]:
         ("rounds", f"{schedule.rounds} of {schedule.steps} steps"),
         ("batch", f"{schedule.batch} sequences a step and worker"),
         ("inner optimizer", spec.inner.name),
-        ("compression", f"{spec.codec.name}, blocks of {spec.codec.block}"),
-        ("outer optimizer", f"{spec.outer.name}, rate {spec.outer.rate}, momentum {spec.outer.momentum}"),
+        ("compression", f"{spec.codec.name}, blocks of {spec.codec.block}{_settings(spec.codec.settings)}"),
+        ("aggregation", f"{spec.aggregate.name}{_settings(spec.aggregate.settings)}"),
+        ("outer optimizer", f"{spec.outer.name}{_settings(spec.outer.settings)}"),
         ("screening", f"updates beyond {spec.norm_clip} times the median norm scaled down"),
         ("replayed", f"{spec.audit_fraction} of every worker-round"),
         ("findings that prove a fault", str(spec.audit_votes)),
         ("beacon", "from the chain" if spec.beacon_mode == "chain" else "recorded by the operator"),
     )
     return [(label, Cited(text, said)) for label, text in rows]
+
+
+def _settings(settings: dict[str, str]) -> str:
+    return "".join(f", {name.replace('_', ' ')} {value}" for name, value in settings.items())

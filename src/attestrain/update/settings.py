@@ -1,0 +1,72 @@
+"""Settings of codecs: decimal texts in the run spec, complete, so that a later default cannot change an old run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attestrain.errors import UsageError
+from attestrain.record.fields import is_decimal
+
+Table = Mapping[str, Mapping[str, tuple[str, float, float]]]
+"""Per name: setting to default, lowest and highest value. Bounds that are integers make the setting one."""
+
+CODECS: Table = {
+    "dense": {},
+    "ternary": {},
+    "two-bit": {},
+    "sign": {},
+    "int8": {},
+    "int4": {},
+    "topk": {"keep": ("64", 1, 1 << 20), "levels": ("2", 1, 2)},
+    "dct": {"side": ("64", 2, 256), "keep": ("32", 1, 1 << 16), "levels": ("2", 1, 2)},
+    "lowrank": {"rank": ("16", 1, 1 << 14), "bits": ("4", 4, 8)},
+}
+"""``keep`` values of each chunk, with so many ``levels`` of magnitude; ``side`` of a square chunk; ``rank`` of the
+factors and ``bits`` of their values."""
+
+AGGREGATES: Table = {"mean": {}}
+OUTERS: Table = {"sgd": {"momentum": ("0", 0.0, 1.0)}, "nesterov": {"momentum": ("0.5", 0.0, 1.0)}}
+
+
+def aggregate_settings(name: str, overrides: Mapping[str, str]) -> dict[str, str]:
+    """Complete settings of an aggregation rule; as `codec_settings`."""
+    return complete("aggregation rule", AGGREGATES, name, overrides)
+
+
+def outer_settings(name: str, overrides: Mapping[str, str]) -> dict[str, str]:
+    """Complete settings of an outer optimizer; as `codec_settings`."""
+    return complete("outer optimizer", OUTERS, name, overrides)
+
+
+def codec_settings(name: str, overrides: Mapping[str, str]) -> dict[str, str]:
+    """Complete settings of codec ``name``: ``overrides``, and defaults for the rest.
+
+    Raises:
+        UsageError: an unknown codec or setting, or a value out of range.
+    """
+    return complete("codec", CODECS, name, overrides)
+
+
+def complete(kind: str, table: Table, name: str, overrides: Mapping[str, str]) -> dict[str, str]:
+    """Complete settings of ``name``, which is a ``kind`` of ``table``.
+
+    Raises:
+        UsageError: an unknown name or setting, or a value that is no decimal in its range.
+    """
+    if name not in table:
+        raise UsageError(f"unknown {kind} {name!r}", hint=f"one of {', '.join(table)}")
+    known = table[name]
+    if unknown := sorted(overrides.keys() - known.keys()):
+        hint = f"it has {', '.join(known)}" if known else "it has none"
+        raise UsageError(f"{kind} {name} has no setting {', '.join(unknown)}", hint=hint)
+    settings = {key: overrides.get(key, default) for key, (default, _, _) in known.items()}
+    for key, value in settings.items():
+        _check(f"{kind} {name} setting {key}", value, *known[key])
+    return settings
+
+
+def _check(what: str, value: object, default: str, low: float, high: float) -> None:
+    if isinstance(low, int) and not (is_decimal(value) and str(value).isdigit()):
+        raise UsageError(f"{what} is not a whole number: {str(value)[:40]!r}", hint=f'for example "{default}"')
+    if not is_decimal(value) or not low <= float(str(value)) <= high:
+        raise UsageError(f"{what} is not in {low}..{high}: {str(value)[:40]!r}", hint=f'for example "{default}"')
