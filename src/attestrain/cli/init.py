@@ -15,6 +15,7 @@ SUMMARY = "Write a commented RUN.toml to start from."
 EXAMPLES = examples(
     "attestrain init                      write RUN.toml, every setting explained",
     "attestrain init my.toml",
+    "attestrain init --algorithm diloco   train in another way; `attestrain init --list` names them all",
     "attestrain init - > RUN.toml         to standard output",
 )
 
@@ -23,6 +24,8 @@ def run(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, - for standard output.")] = Path(
         "RUN.toml"
     ),
+    algorithm: Annotated[str, typer.Option(metavar="NAME", help="Training algorithm to start from.")] = "",
+    listed: Annotated[bool, typer.Option("--list", help="Name the algorithms, with equations and papers.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -32,9 +35,12 @@ def run(
     if json and str(path) == "-":
         raise UsageError("init - writes TOML to standard output, not JSON", hint="leave out --json, or name a file")
     require_train()
+    if listed:
+        return _list(json)
+    from attestrain.run.algorithms import DEFAULT
     from attestrain.run.config_text import starting_toml
 
-    text = starting_toml()
+    text = starting_toml(algorithm or DEFAULT)
     if str(path) == "-":
         print(text, end="")
         return
@@ -48,3 +54,15 @@ def run(
     if json:
         emit({"path": str(path)})
     say(f"wrote {path}; train it with: attestrain train {path}", quiet=quiet)
+
+
+def _list(json: bool) -> None:
+    """The presets, as they ship."""
+    from attestrain.run.algorithms import algorithm_names, algorithm_text
+
+    texts = {name: algorithm_text(name) for name in algorithm_names()}
+    if json:
+        emit({"algorithms": texts})
+        return
+    for name, text in texts.items():
+        print(f"[{name}]\n{text.partition('[')[0].rstrip()}\n")

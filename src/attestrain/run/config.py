@@ -19,6 +19,7 @@ from attestrain.corpus.config import CorpusConfig
 from attestrain.errors import UsageError
 from attestrain.record.fields import is_decimal
 from attestrain.record.spec import MAX_BATCH, MAX_FRAGMENTS, MAX_ROUNDS, MAX_STEPS, MAX_TOTAL_STEPS, MAX_VOTES
+from attestrain.run.algorithms import DEFAULT, algorithm_names, with_algorithm
 from attestrain.update.settings import AGGREGATES, CODECS, OUTERS
 
 COMMITTEE = 3
@@ -91,6 +92,12 @@ class TaskSection(Section):
 
     name: str = "llama"
     config: dict[str, Any] = {}
+
+
+class AlgorithmSection(Section):
+    """How the run trains, by name; the sections from inner to outer and the schedule override single settings."""
+
+    preset: Annotated[str, _one_of("algorithm", algorithm_names())] = DEFAULT
 
 
 class ScheduleSection(Section):
@@ -210,6 +217,7 @@ class RunConfig(Section):
     run: RunSection = RunSection()
     task: TaskSection = TaskSection()
     dataset: CorpusConfig = CorpusConfig()
+    algorithm: AlgorithmSection = AlgorithmSection()
     schedule: ScheduleSection = ScheduleSection()
     inner: InnerSection = InnerSection()
     overlap: OverlapSection = OverlapSection()
@@ -269,7 +277,7 @@ def make_config(settings: dict[str, Any], where: str) -> RunConfig:
         UsageError: naming the first setting that is unknown or out of range.
     """
     try:
-        config = RunConfig.model_validate(settings)
+        config = RunConfig.model_validate(with_algorithm(settings))
     except ValidationError as error:
         raise _wrong_setting(error, where) from error
     slots = [cheat.worker for cheat in config.cheat]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
 
-from attestrain.run.config import RunConfig
+from attestrain.run.algorithms import DEFAULT, SCHEDULE, SECTIONS
+from attestrain.run.config import RunConfig, make_config
 
 WIDTH = 36
 """Column at which comments begin."""
@@ -23,31 +26,49 @@ _CHEAT = """
 """
 
 
-def starting_toml() -> str:
-    """RUN.toml to start a run of one's own from: every setting at its default, and how a cheat would be put aboard."""
-    return config_toml(RunConfig()) + _CHEAT
+def starting_toml(algorithm: str = DEFAULT) -> str:
+    """RUN.toml to start a run of one's own from: every setting, and how a cheat would be put aboard.
+
+    What the algorithm decides stands there commented out, so that another one can be named without undoing it.
+
+    Raises:
+        UsageError: no algorithm is called that.
+    """
+    config = make_config({"algorithm": {"preset": algorithm}}, "RUN.toml")
+    return config_toml(config, decided) + _CHEAT
 
 
-def config_toml(config: RunConfig) -> str:
-    """RUN.toml that `load_config` reads back to ``config``."""
+def decided(section: str, key: str) -> bool:
+    """Whether a setting is one of those that an algorithm decides."""
+    return section in SECTIONS or (section == "schedule" and key in SCHEDULE)
+
+
+def config_toml(config: RunConfig, shown: Callable[[str, str], bool] = lambda _section, _key: False) -> str:
+    """RUN.toml that `load_config` reads back to ``config``.
+
+    Args:
+        config: all settings.
+        shown: which settings, by section and name, are commented out; none by default.
+    """
     parts = ["# A run of attestrain. Train it with: attestrain train RUN.toml\n"]
     for name, info in RunConfig.model_fields.items():
         value = getattr(config, name)
         if isinstance(value, BaseModel):
             title = (type(value).__doc__ or "").strip().splitlines()[0]
-            parts.append(f"# {info.description or title}\n[{name}]\n{_lines(value)}")
+            lines = _lines(value, functools.partial(shown, name))
+            parts.append(f"# {info.description or title}\n[{name}]\n{lines}")
         else:
             parts += [f"[[{name}]]\n{_lines(item)}" for item in value]
     return "\n".join(parts)
 
 
-def _lines(section: BaseModel) -> str:
+def _lines(section: BaseModel, shown: Callable[[str], bool] = lambda _key: False) -> str:
     lines = []
     for key, info in type(section).model_fields.items():
         value = getattr(section, key)
         if value is None:
             continue
-        line = f"{key} = {_toml(value)}"
+        line = f"{'# ' if shown(key) else ''}{key} = {_toml(value)}"
         lines.append(f"{line:<{WIDTH}} # {info.description}" if info.description else line)
     return "\n".join(lines) + "\n"
 
