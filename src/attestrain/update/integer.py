@@ -17,7 +17,7 @@ import numpy as np
 from attestrain.errors import FormatError
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec
-from attestrain.update.arrays import MAX_MAGNITUDE, Float32s, Float64s, Int8s, Int64s
+from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, Float32s, Float64s, Int8s, Int64s
 from attestrain.update.bits import Reader, packed_size
 from attestrain.update.blocks import Blocks, blocks_of
 from attestrain.update.quantised import UNIT_BITS
@@ -42,7 +42,7 @@ class Levels:
     scales: Scales
 
     @classmethod
-    def quantise(cls, codec: Codec, layout: Layout, values: Float32s, memory: Float32s) -> Self:
+    def quantise(cls, codec: Codec, layout: Layout, values: Float32s, memory: Float32s = NOTHING) -> Self:
         """Choose scales by integers alone, and round to levels."""
         return cls.of(blocks_of(layout, codec.block), values)
 
@@ -66,7 +66,7 @@ class Levels:
 
     def values(self) -> Float32s:
         """The values as float32, exact."""
-        return self.levels * self.blocks.spread(self.scales.values().astype(np.float32))
+        return self.levels.astype(np.float32) * self.blocks.spread(self.scales.values().astype(np.float32))
 
     def add_to(self, total: Float64s, factor: float) -> None:
         """Add the values times ``factor``, product and sum in float64, to ``total``."""
@@ -83,8 +83,8 @@ class Levels:
         return self.blocks.total(np.multiply(self.levels, self.levels, dtype=np.int16))
 
     def memory(self) -> Float32s:
-        """Nothing is carried to the next round."""
-        return np.zeros(0, dtype=np.float32)
+        """Nothing."""
+        return NOTHING
 
     def to_bytes(self) -> bytes:
         """Scales, then levels."""

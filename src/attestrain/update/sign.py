@@ -11,7 +11,7 @@ import numpy as np
 from attestrain.errors import FormatError
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec
-from attestrain.update.arrays import Bools, Float32s
+from attestrain.update.arrays import NOTHING, Bools, Float32s
 from attestrain.update.bits import Reader, pack_bits
 from attestrain.update.blocks import Blocks, blocks_of
 from attestrain.update.quantised import Magnitudes, Quantised
@@ -24,7 +24,7 @@ class Sign(Quantised):
     __slots__ = ()
 
     @classmethod
-    def quantise(cls, codec: Codec, layout: Layout, values: Float32s, memory: Float32s) -> Sign:
+    def quantise(cls, codec: Codec, layout: Layout, values: Float32s, memory: Float32s = NOTHING) -> Sign:
         """Mean magnitudes by integers alone; a zero counts as positive."""
         blocks = blocks_of(layout, codec.block)
         magnitudes = Magnitudes.of(blocks, values)
@@ -35,10 +35,6 @@ class Sign(Quantised):
     def _of(cls, blocks: Blocks, negative: Bools, scales: Scales) -> Sign:
         levels = 1 - 2 * negative.view(np.int8)
         return cls(blocks, levels * blocks.spread((scales.mantissas > 0).view(np.int8)), (scales,))
-
-    def memory(self) -> Float32s:
-        """Nothing is carried to the next round."""
-        return np.zeros(0, dtype=np.float32)
 
     def to_bytes(self) -> bytes:
         """Scales, then signs (1 is negative)."""
