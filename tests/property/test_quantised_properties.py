@@ -16,6 +16,7 @@ from attestrain.record.spec import Codec
 from attestrain.update.arrays import MAX_MAGNITUDE
 from attestrain.update.integer import Int4, Int8, Levels
 from attestrain.update.lowrank import LowRank, memory_size
+from tests.unit.lowrank_oracle import components
 from tests.vectors.make_quantised import BODIES
 
 FEW = settings(max_examples=60, deadline=None)
@@ -151,6 +152,26 @@ def test_levels_and_scales_against_rationals(kind: type[Levels], values: list[fl
             clipped = abs(value) > kind.LARGEST * scale
             bound = abs(value) / 64 if clipped else scale / 2 * (1 + Fraction(1, 1 << 14))
             assert abs(value - level * scale) <= bound
+
+
+@FEW
+@given(data=st.data())
+def test_power_iteration_by_the_words_of_the_page(data: st.DataObject) -> None:
+    rows, columns, rank = data.draw(st.integers(3, 7)), data.draw(st.integers(3, 7)), data.draw(st.integers(1, 2))
+    bits, block = data.draw(st.sampled_from("48")), data.draw(st.sampled_from([2, BLOCK]))
+    codec = Codec("lowrank", block, "1", {"rank": str(rank), "bits": bits})
+    layout = Layout((TensorSpec("w", (rows, columns), Init("zeros")),))
+    values = floats32(data, rows * columns)
+    if data.draw(st.booleans()):
+        random = np.random.default_rng(data.draw(st.integers(0, 99)))
+        values = random.standard_normal(rows * columns).astype(np.float32)
+    memory = np.zeros(rank * columns, dtype=np.float32) if data.draw(st.booleans()) else floats32(data, rank * columns)
+    body = LowRank.quantise(codec, layout, values, memory)
+    expected = components(values.reshape(rows, columns), memory.reshape(rank, columns), bits, block)
+    for factor, vectors in zip((body.factors[0].left, body.factors[0].right), zip(*expected, strict=True), strict=True):
+        assert factor.levels.tolist() == [level for levels, _ in vectors for level in levels]
+        pairs = zip(factor.scales.mantissas.tolist(), factor.scales.exponents.tolist(), strict=True)
+        assert list(pairs) == [scale for _, scales in vectors for scale in scales]
 
 
 @FEW
