@@ -176,6 +176,25 @@ def test_matrix_too_large_is_sent_in_its_direction() -> None:
     assert LowRank.from_bytes(codec(4), layout((20, 30)), memoryview(huge.to_bytes())).to_bytes() == huge.to_bytes()
 
 
+def test_no_memory_is_memory_of_zeros_and_another_size_is_refused() -> None:
+    values, shape = decaying(20, 30).reshape(-1), layout((20, 30))
+    zeros = np.zeros(memory_size(codec(4), shape), dtype=np.float32)
+    plain = LowRank.quantise(codec(4), shape, values)
+    assert plain.to_bytes() == LowRank.quantise(codec(4), shape, values, zeros).to_bytes()
+    with pytest.raises(ValueError, match="expected 120 values"):
+        LowRank.quantise(codec(4), shape, values, zeros[:-1])
+
+
+def test_norm_is_the_sum_of_squares() -> None:
+    how, shape = codec(4), layout((7,), (20, 30), (3, 3))
+    values = np.concatenate([np.arange(7), decaying(20, 30).reshape(-1), np.ones(9)]).astype(np.float32)
+    body = LowRank.quantise(how, shape, values)
+    exact = float(np.sum(body.values().astype(np.float64) ** 2))
+    assert float(body.norm_squared()) == pytest.approx(exact, rel=1e-6)
+    alone = LowRank.quantise(how, layout((7,), (3, 3)), np.concatenate([values[:7], values[-9:]]))
+    assert alone.norm_squared() == sum(Fraction(float(value)) ** 2 for value in alone.values())
+
+
 def test_memory_that_is_not_finite_counts_as_none() -> None:
     matrix = decaying(20, 30)
     shape, good = layout((20, 30)), np.zeros(4 * 30, dtype=np.float32)

@@ -18,6 +18,7 @@ from attestrain.errors import FormatError
 from attestrain.update.arrays import Bools, Float32s, Int8s
 from attestrain.update.bits import Reader
 from attestrain.update.blocks import Blocks
+from attestrain.update.dense import Dense
 from attestrain.update.integer import Int4, Int8, Levels
 from attestrain.update.scales import MANTISSA_BITS, MIN_EXPONENT, Scales
 from attestrain.update.whole import Whole, product
@@ -93,6 +94,10 @@ class Factors:
         for at in range(0, self.shape.rows, step):
             rows = Whole(left.values[:, at : at + step], left.bits).transposed
             yield at, (product(rows, right).values * unit).astype(np.float32)
+
+    def norm_squared(self) -> Fraction:
+        """Sum of the squares of the matrix, as of a dense update."""
+        return Dense(np.concatenate([values.reshape(-1) for _, values in self.pieces()])).norm_squared()
 
     def spectrum(self) -> list[Fraction]:
         """Squared norm of each component: close to the squares of the largest singular values of the matrix."""

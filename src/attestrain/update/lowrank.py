@@ -21,7 +21,6 @@ from attestrain.record.spec import Codec
 from attestrain.update.arrays import NOTHING, Float32s, Float64s
 from attestrain.update.bits import Reader
 from attestrain.update.blocks import blocks_of
-from attestrain.update.dense import Dense
 from attestrain.update.factors import MAX_SIDE, Factors, Shape
 from attestrain.update.integer import Int4, Int8, Levels
 from attestrain.update.power import factorise
@@ -93,9 +92,23 @@ class LowRank:
     rest: Int8 | None
 
     @classmethod
-    def quantise(cls, codec: Codec, layout: Layout, values: Float32s, memory: Float32s) -> LowRank:
-        """Factorise each matrix, starting from ``memory`` (``memory_size`` values), and quantise the rest."""
+    def quantise(cls, codec: Codec, layout: Layout, values: Float32s, memory: Float32s = NOTHING) -> LowRank:
+        """Factorise each matrix, starting from ``memory``, and quantise the rest.
+
+        Args:
+            codec: rank, bits and block.
+            layout: of the values.
+            values: what to send.
+            memory: ``memory_size`` values from the update before, zeros or empty in the first round.
+
+        Raises:
+            ValueError: memory of another size.
+        """
         parts, kind = _parts(codec, layout), KINDS[codec.settings["bits"]]
+        size = memory_size(codec, layout)
+        if len(memory) not in (0, size):
+            raise ValueError(f"expected {size} values of memory, got {len(memory)}")
+        memory = memory if len(memory) else np.zeros(size, dtype=np.float32)
         factors, place = [], 0
         for at, shape in parts.matrices:
             matrix = values[at : at + shape.rows * shape.columns].reshape(shape.rows, shape.columns)
@@ -132,8 +145,9 @@ class LowRank:
             total[at : at + len(piece)] += piece.astype(np.float64) * factor
 
     def norm_squared(self) -> Fraction:
-        """Sum of the squares, as of a dense update."""
-        return Dense(self.values()).norm_squared()
+        """Sum of the squares: of each matrix as of a dense update, exact for the rest."""
+        rest = self.rest.norm_squared() if self.rest is not None else Fraction(0)
+        return sum((factors.norm_squared() for factors in self.factors), start=rest)
 
     def memory(self) -> Float32s:
         """The right factors, from which the next round starts."""
