@@ -116,6 +116,12 @@ def test_philox_stays_in_one_file(tmp_path: Path) -> None:
     assert [(f.path, f.rule) for f in check_exact.check_paths([tmp_path])] == [(str(tmp_path / "b.py"), "random")]
 
 
+def test_only_the_file_that_counts_bits_multiplies_matrices() -> None:
+    source = "import numpy as np\ny = np.matmul(a, b)\n"
+    assert check_exact.check_source(source, "src/attestrain/update/whole.py") == []
+    assert [f.rule for f in check_exact.check_source(source, "src/attestrain/update/other.py")] == ["numpy"]
+
+
 def test_exit_code_tells_clean_from_broken_and_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clean = tmp_path / "clean.py"
     clean.write_text("x = 1\n")

@@ -39,14 +39,25 @@ class Scales:
         """The scales as numbers, exact (also after a cast to float32)."""
         return np.ldexp(self.mantissas.astype(np.float64), self.exponents)
 
+    @property
+    def top(self) -> int:
+        """Largest exponent of a scale that is not zero; ``MIN_EXPONENT`` if all are."""
+        return int(np.max(np.where(self.mantissas > 0, self.exponents, MIN_EXPONENT)))
+
+    def from_exponent(self, lowest: int) -> Scales:
+        """These scales, zero where the exponent is below ``lowest``."""
+        kept = (self.mantissas > 0) & (self.exponents >= lowest)
+        return Scales(self.mantissas * kept, self.exponents * kept)
+
     def squares(self, counts: Int64s) -> Fraction:
-        """Sum of count x scale^2 over the blocks, exact."""
+        """Sum of count x scale^2 over the blocks, exact for counts below 2^48 (int8: 2^20 values of 127^2 = 2^34)."""
         mantissas = self.mantissas.astype(np.int64)
         products = mantissas * mantissas * counts
         total = 0
         for exponent in np.unique(self.exponents):
-            part = products[self.exponents == exponent].sum(dtype=np.int64)
-            total += int(part) << 2 * (int(exponent) - MIN_EXPONENT)
+            part = products[self.exponents == exponent]
+            high, low = (part >> 31).sum(dtype=np.int64), (part & 0x7FFFFFFF).sum(dtype=np.int64)
+            total += ((int(high) << 31) + int(low)) << 2 * (int(exponent) - MIN_EXPONENT)
         return Fraction(total, 1 << -2 * MIN_EXPONENT)
 
     def to_bytes(self) -> bytes:

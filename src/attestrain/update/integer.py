@@ -1,0 +1,181 @@
+"""Integer codecs: every value a level of 8 or 4 bits times the scale of its block.
+
+Symmetric uniform quantisation, as OpenDiLoCo and INTELLECT-1 (arXiv 2412.01152) use it at 8 bits and Streaming DiLoCo
+(arXiv 2501.18512) and DiLoCoX (arXiv 2506.21263) at 4. The scale is the largest magnitude of the block over the largest
+level, rounded down to seven bits. So the value of largest magnitude always becomes the largest level, which is what
+makes the bytes canonical; with 8 bits a value within 1/64 of it may be sent up to two steps too small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Final, Self
+
+import numpy as np
+
+from attestrain.errors import FormatError
+from attestrain.record.layout import Layout
+from attestrain.record.spec import Codec
+from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, Float32s, Float64s, Int8s, Int64s
+from attestrain.update.bits import Reader, packed_size
+from attestrain.update.blocks import Blocks, blocks_of
+from attestrain.update.quantised import UNIT_BITS
+from attestrain.update.scales import MANTISSA_BITS, MAX_MANTISSA, MIN_EXPONENT, SCALE_SIZE, Scales
+
+PIECE: Final = 1 << 18
+"""Values that are added to a sum at a time: they stay in the processor's cache."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Levels:
+    """Values in blocks as integers -``LARGEST`` .. ``LARGEST`` times the scale of their block.
+
+    In every block some level is the largest one, or the scale is zero and all levels are.
+    """
+
+    LARGEST: ClassVar[int]
+    BITS: ClassVar[int]
+
+    blocks: Blocks
+    levels: Int8s
+    scales: Scales
+
+    @classmethod
+    def quantise(cls, codec: Codec, layout: Layout, values: Float32s, memory: Float32s = NOTHING) -> Self:
+        """Choose scales by integers alone, and round to levels."""
+        return cls.of(blocks_of(layout, codec.block), values)
+
+    @classmethod
+    def of(cls, blocks: Blocks, values: Float32s, window: int | None = None) -> Self:
+        """Quantise ``values``.
+
+        Args:
+            blocks: how they are cut.
+            values: as many as ``blocks`` hold.
+            window: blocks whose scale has an exponent more than this below the largest one become zero.
+        """
+        scales = largest_scales(blocks.largest(np.abs(values)), cls.LARGEST)
+        if window is not None:
+            scales = scales.from_exponent(scales.top - window)
+        divisors = np.where(scales.mantissas > 0, scales.values(), np.inf).astype(np.float32)
+        levels = values / blocks.spread(divisors)
+        np.rint(levels, out=levels)
+        np.clip(levels, -cls.LARGEST, cls.LARGEST, out=levels)
+        return cls(blocks, levels.astype(np.int8), scales)
+
+    def values(self) -> Float32s:
+        """The values as float32, exact."""
+        return self.levels.astype(np.float32) * self.blocks.spread(self.scales.values().astype(np.float32))
+
+    def add_to(self, total: Float64s, factor: float) -> None:
+        """Add the values times ``factor``, product and sum in float64, to ``total``."""
+        values = self.values()
+        for at in range(0, len(values), PIECE):
+            total[at : at + PIECE] += values[at : at + PIECE].astype(np.float64) * factor
+
+    def norm_squared(self) -> Fraction:
+        """Sum of the squares, exact."""
+        return self.scales.squares(self.squares())
+
+    def squares(self) -> Int64s:
+        """Sum of the squares of the levels of each block."""
+        return self.blocks.total(np.multiply(self.levels, self.levels, dtype=np.int16))
+
+    def memory(self) -> Float32s:
+        """Nothing."""
+        return NOTHING
+
+    def to_bytes(self) -> bytes:
+        """Scales, then levels."""
+        return self.scales.to_bytes() + self._pack()
+
+    @classmethod
+    def from_bytes(cls, codec: Codec, layout: Layout, body: memoryview) -> Self:
+        """Read strictly: one byte string for each update.
+
+        Raises:
+            FormatError: malformed, out of bounds or not canonical.
+        """
+        reader = Reader(body)
+        update = cls.read(blocks_of(layout, codec.block), reader)
+        reader.end()
+        return update
+
+    @classmethod
+    def read(cls, blocks: Blocks, reader: Reader) -> Self:
+        """Read the part of an update that ``to_bytes`` wrote for ``blocks``; as ``from_bytes``."""
+        scales = Scales.from_bytes(reader.take(SCALE_SIZE * blocks.count))
+        levels = cls._unpack(reader.take(packed_size(cls.BITS * blocks.parameters)), blocks.parameters)
+        if np.min(levels) < -cls.LARGEST:
+            raise FormatError(f"update has the level {-cls.LARGEST - 1}")
+        largest = np.maximum.reduceat(np.abs(levels), blocks.starts)
+        if not np.array_equal(largest, np.where(scales.mantissas > 0, cls.LARGEST, 0)):
+            raise FormatError("update has a block whose scale does not belong to its largest level")
+        if not np.max(scales.values()) * cls.LARGEST < MAX_MAGNITUDE:
+            raise FormatError("update has a value that is too large")
+        return cls(blocks, levels, scales)
+
+    def _pack(self) -> bytes:
+        raise NotImplementedError
+
+    @classmethod
+    def _unpack(cls, data: memoryview, count: int) -> Int8s:
+        raise NotImplementedError
+
+
+class Int8(Levels):
+    """Levels -127 .. 127, a byte each."""
+
+    __slots__ = ()
+    LARGEST = 127
+    BITS = 8
+
+    def _pack(self) -> bytes:
+        return self.levels.tobytes()
+
+    @classmethod
+    def _unpack(cls, data: memoryview, count: int) -> Int8s:
+        return np.frombuffer(data, dtype=np.int8)
+
+
+class Int4(Levels):
+    """Levels -7 .. 7 in two's complement, two a byte, the first in the higher half; an odd last half is zero."""
+
+    __slots__ = ()
+    LARGEST = 7
+    BITS = 4
+
+    def _pack(self) -> bytes:
+        even = np.pad(self.levels, (0, 1)) if len(self.levels) % 2 else self.levels
+        return ((even[0::2] << 4) | (even[1::2] & 15)).astype(np.int8).tobytes()
+
+    @classmethod
+    def _unpack(cls, data: memoryview, count: int) -> Int8s:
+        pairs = np.frombuffer(data, dtype=np.int8)
+        levels = np.empty(2 * len(pairs), dtype=np.int8)
+        levels[0::2] = pairs >> 4
+        levels[1::2] = (pairs << 4) >> 4
+        if count % 2 and levels[-1]:
+            raise FormatError("update has padding bits that are not zero")
+        return levels[:count]
+
+
+def largest_scales(largest: Float32s, level: int) -> Scales:
+    """Scales largest / level, rounded down to seven bits by integers alone.
+
+    A scale of zeros, or with an exponent below the smallest, becomes zero.
+
+    Args:
+        largest: largest magnitude of each block.
+        level: largest level, 1 .. 127.
+    """
+    fractions, exponents = np.frexp(largest)
+    integers = np.ldexp(fractions, UNIT_BITS).astype(np.int64)
+    shift = UNIT_BITS - MANTISSA_BITS - level.bit_length()
+    mantissas = integers // (level << shift)
+    above = mantissas > MAX_MANTISSA
+    mantissas = np.where(above, integers // (level << (shift + 1)), mantissas)
+    exponents = exponents.astype(np.int64) + (shift - UNIT_BITS) + above
+    scales = Scales(mantissas.astype(np.uint8), np.where(mantissas > 0, exponents, 0))
+    return scales.from_exponent(MIN_EXPONENT)
