@@ -17,8 +17,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_default_is_what_the_sections_say_anyway() -> None:
-    preset = tomllib.loads(algorithm_text(DEFAULT))
-    assert make_config(preset, "preset") == RunConfig() == make_config({"algorithm": {"preset": DEFAULT}}, "name")
+    preset, plain = make_config(tomllib.loads(algorithm_text(DEFAULT)), "preset"), RunConfig()
+    assert make_config({"algorithm": {"preset": DEFAULT}}, "name") == plain
+    for name in ("schedule", "inner", "overlap", "screen", "aggregate"):
+        assert getattr(preset, name) == getattr(plain, name)
+    for name, complete in (("codec", codec_settings), ("outer", outer_settings)):
+        one, other = getattr(preset, name), getattr(plain, name)
+        assert complete(one.name, one.settings) == complete(other.name, other.settings)
+        assert one.model_copy(update={"settings": {}}) == other.model_copy(update={"settings": {}})
 
 
 @pytest.mark.parametrize("name", algorithm_names())

@@ -9,6 +9,7 @@ import functools
 import re
 import struct
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from attestrain.errors import FormatError
@@ -125,6 +126,11 @@ class Overlap:
     fragments: int
     delay: int
     blend: str
+
+    @property
+    def whole(self) -> bool:
+        """Whether workers take checkpoints as they are, so that their parameters are the checkpoint's."""
+        return self.fragments == 1 and not Fraction(self.blend)
 
     def base(self, round_: Round) -> Round:
         """The checkpoint that a round starts from."""

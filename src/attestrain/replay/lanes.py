@@ -17,10 +17,11 @@ from attestrain.record.trace import StateRefs, Trace
 from attestrain.rules.ledger import Ledger
 from attestrain.train.state import State, state_from_blobs
 from attestrain.update.checkpoint import Checkpoint, stored_bytes
+from attestrain.update.components import PARAMS
 from attestrain.verify.receipts import Works
 
 ADOPTED = 1
-"""Index of the state after adopt: bundles keep it without the parameters, which are the checkpoint's."""
+"""Index of the state after adopt: bundles keep it, without parameters that are the checkpoint's."""
 
 Place = tuple[Round, int]
 """A segment of a worker: round and index within it."""
@@ -31,11 +32,12 @@ def state_path(ref: BlobRef) -> str:
     return f"states/{ref.root.hex()}.bin"
 
 
-def kept(bundle: Bundle, trace: Trace, index: int) -> bool:
+def kept(bundle: Bundle, spec: RunSpec, trace: Trace, index: int) -> bool:
     """Whether the bundle keeps state ``index`` of a trace."""
     if index >= len(trace.states):
         return False
-    parts = [ref for name, ref in trace.states[index].items() if index != ADOPTED or name != "params"]
+    had = index == ADOPTED and spec.overlap.whole
+    parts = [ref for name, ref in trace.states[index].items() if not (had and name == PARAMS)]
     return all(state_path(ref) in bundle for ref in parts)
 
 
@@ -116,7 +118,7 @@ def plan(bundle: Bundle, spec: RunSpec, works: Works, lane: Lane) -> None:
         if work is None:  # committed and never published: nobody can follow the worker through this round
             since = None
             continue
-        if index == 0 or (place[1] == ADOPTED and kept(bundle, work.trace, ADOPTED)):
+        if index == 0 or (place[1] == ADOPTED and kept(bundle, spec, work.trace, ADOPTED)):
             lane.starts.add(place)
             since = []
         if since is not None:

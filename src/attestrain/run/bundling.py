@@ -23,6 +23,7 @@ from attestrain.record.bundle import (
 from attestrain.record.chain import ChainFacts
 from attestrain.record.digest import ZERO_DIGEST
 from attestrain.record.note import LogKey
+from attestrain.record.spec import RunSpec
 from attestrain.record.trace import StateRefs, Trace
 from attestrain.record.transcript import Log
 from attestrain.rules.ledger import Ledger
@@ -69,7 +70,7 @@ def write_bundle(
         _write(building, trace_path(trace.round, trace.worker), trace.to_bytes())
         _write(building, update_path(trace.round, trace.worker), update)
         if retained(trace.round, keep_states_every):
-            _write_states(building, store, trace)
+            _write_states(building, store, ledger.spec, trace)
     _write_model(building, ledger, final)
     write_atomic(building / names.MANIFEST, make_manifest(ledger.spec.run_id, FolderFiles(building)).to_bytes())
     # A bundle in its place is complete, also after the power has failed.
@@ -104,8 +105,8 @@ def _published(ledger: Ledger, store: BlobStore) -> Iterator[tuple[Trace, bytes]
             yield trace, store.get(BlobRef(receipt.update_root, receipt.update_size))
 
 
-def _write_states(building: Path, store: BlobStore, trace: Trace) -> None:
-    refs: StateRefs = needed(trace, ADOPTED)
+def _write_states(building: Path, store: BlobStore, spec: RunSpec, trace: Trace) -> None:
+    refs: StateRefs = needed(spec, trace, ADOPTED)
     if not all(store.has(ref) for ref in refs.values()):
         return
     for ref in refs.values():

@@ -13,6 +13,7 @@ import shutil
 
 from attestrain.record.blob import BlobRef
 from attestrain.record.names import Round
+from attestrain.record.spec import RunSpec
 from attestrain.record.trace import Trace
 from attestrain.rules.draws import missing_findings
 from attestrain.rules.ledger import Ledger, RoundBook
@@ -34,7 +35,7 @@ def forget_audited(ledger: Ledger, store: BlobStore, now: Round, keep_states_eve
         return
     old, new = (_traces(ledger.rounds[round_], store) for round_ in (Round(now - 1), now))
     # Rounds share states: what one ends with, the next begins with.
-    _delete(store, _states(old) - _states(new) - _kept(old, keep_states_every))
+    _delete(store, _states(old) - _states(new) - _kept(ledger.spec, old, keep_states_every))
 
 
 def _accused(ledger: Ledger, round_: Round) -> bool:
@@ -46,14 +47,14 @@ def forget_states(ledger: Ledger, run: RunFolder, keep_states_every: int) -> Non
     """Delete the states of a run whose bundle is written, except those that are in the bundle."""
     store = BlobStore(run.store)
     traces = [trace for book in ledger.rounds.values() for trace in _traces(book, store)]
-    _delete(store, _states(traces) - _kept(traces, keep_states_every))
+    _delete(store, _states(traces) - _kept(ledger.spec, traces, keep_states_every))
     for folder in run.roles.glob(f"*/{OWN_BLOBS}"):
         shutil.rmtree(folder)
 
 
-def _kept(traces: list[Trace], every: int) -> set[BlobRef]:
+def _kept(spec: RunSpec, traces: list[Trace], every: int) -> set[BlobRef]:
     """States that later replays start from."""
-    starts = (needed(trace, ADOPTED).values() for trace in traces if retained(trace.round, every))
+    starts = (needed(spec, trace, ADOPTED).values() for trace in traces if retained(trace.round, every))
     return {ref for refs in starts for ref in refs}
 
 

@@ -129,5 +129,5 @@ class Gate:
             raise FormatError(f"round {trace.round} is not drawn from yet")
         self._store.get(trace.update)
         for segment in drawn_segments(spec, seed, trace.worker):
-            for ref in needed(trace, segment).values():
+            for ref in needed(spec, trace, segment).values():
                 self._store.get(ref)

@@ -13,9 +13,10 @@ from attestrain.record.spec import RunSpec
 from attestrain.record.trace import StateRefs, Trace
 from attestrain.store.blobs import Blobs
 from attestrain.train.state import State, state_from_blobs
+from attestrain.update.components import PARAMS
 
 ADOPTED = 1
-"""Index of the state after adopt, the first whose parameters are the checkpoint's."""
+"""Index of the state after adopt, the first whose parameters are the checkpoint's, if it is taken as it is."""
 
 
 def retained(round_: Round, every: int) -> bool:
@@ -23,10 +24,10 @@ def retained(round_: Round, every: int) -> bool:
     return round_ > 0 and round_ % every == 0
 
 
-def needed(trace: Trace, segment: int) -> StateRefs:
+def needed(spec: RunSpec, trace: Trace, segment: int) -> StateRefs:
     """Components of the state before ``segment`` that cannot be had from the checkpoint."""
-    state = trace.states[segment]
-    return {name: ref for name, ref in state.items() if segment != ADOPTED or name != "params"}
+    state, had = trace.states[segment], segment == ADOPTED and spec.overlap.whole
+    return {name: ref for name, ref in state.items() if not (had and name == PARAMS)}
 
 
 def upload(store: Blobs, state: State, refs: StateRefs) -> None:

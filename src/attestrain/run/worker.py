@@ -278,7 +278,7 @@ class WorkerRole:
             drawn.add(ADOPTED)
         states = self._states(trace.round, slot)
         for segment in drawn:
-            upload(self._follower.store, states[segment], needed(trace, segment))
+            upload(self._follower.store, states[segment], needed(self._follower.spec, trace, segment))
 
     def _states(self, round_: Round, slot: Slot) -> list[State]:
         """All states of a round; after a restart they are derived again from where the round began."""

@@ -15,10 +15,13 @@ import numpy as np
 from attestrain.errors import FormatError, RunFailed
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec, RunSpec
+from attestrain.update import lowrank
 from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, Float32s
 from attestrain.update.dense import Dense
 from attestrain.update.fragments import fragment_of
 from attestrain.update.header import HEADER_SIZE, UpdateHeader, read_opening
+from attestrain.update.integer import Int4, Int8
+from attestrain.update.sign import Sign
 from attestrain.update.ternary import Ternary
 from attestrain.update.two_bit import TwoBit
 
@@ -53,13 +56,20 @@ class Body(Protocol):
         ...
 
 
-CODECS: Final[dict[str, type[Body]]] = {"dense": Dense, "ternary": Ternary, "two-bit": TwoBit}
+CODECS: Final[dict[str, type[Body]]] = {
+    "dense": Dense,
+    "ternary": Ternary,
+    "two-bit": TwoBit,
+    "sign": Sign,
+    "int8": Int8,
+    "int4": Int4,
+    "lowrank": lowrank.LowRank,
+}
 
 
 def memory_size(codec: Codec, layout: Layout) -> int:
     """How many float32 values a codec remembers from one update over ``layout`` to the next."""
-    del codec, layout  # no codec here remembers anything
-    return 0
+    return lowrank.memory_size(codec, layout) if codec.name == "lowrank" else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ CODECS: Table = {
     "int4": {},
     "topk": {"keep": ("64", 1, 1 << 20), "levels": ("2", 1, 2)},
     "dct": {"side": ("64", 2, 256), "keep": ("32", 1, 1 << 16), "levels": ("2", 1, 2)},
-    "lowrank": {"rank": ("16", 1, 1 << 14), "bits": ("4", 4, 8)},
+    "lowrank": {"rank": ("16", 1, 4096), "bits": ("4", 4, 8)},
 }
 """``keep`` values of each chunk, with so many ``levels`` of magnitude; ``side`` of a square chunk; ``rank`` of the
 factors and ``bits`` of their values."""
@@ -36,6 +36,10 @@ def aggregate_settings(name: str, overrides: Mapping[str, str]) -> dict[str, str
 def outer_settings(name: str, overrides: Mapping[str, str]) -> dict[str, str]:
     """Complete settings of an outer optimizer; as `codec_settings`."""
     return complete("outer optimizer", OUTERS, name, overrides)
+
+
+CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {("lowrank", "bits"): ("4", "8")}
+"""Settings of which not every value in the range will do."""
 
 
 def codec_settings(name: str, overrides: Mapping[str, str]) -> dict[str, str]:
@@ -61,6 +65,9 @@ def complete(kind: str, table: Table, name: str, overrides: Mapping[str, str]) -
         raise UsageError(f"{kind} {name} has no setting {', '.join(unknown)}", hint=hint)
     settings = {key: overrides.get(key, default) for key, (default, _, _) in known.items()}
     for key, value in settings.items():
+        choices = CHOICES.get((name, key))
+        if choices and value not in choices:
+            raise UsageError(f"{kind} {name} setting {key} is {value}", hint=f"it can be {' or '.join(choices)}")
         _check(f"{kind} {name} setting {key}", value, *known[key])
     return settings
 

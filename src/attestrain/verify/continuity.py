@@ -7,7 +7,6 @@ believes that a worker-round is published.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 
 from attestrain.record.blob import CELL, BlobRef, blob_ref
 from attestrain.record.checkpoint import CheckpointRecord
@@ -125,7 +124,7 @@ def check_segments(spec: RunSpec, base: CheckpointRecord, trace: Trace, executed
 def _check_adopted(spec: RunSpec, base: CheckpointRecord, trace: Trace, after: StateRefs, where: str) -> None:
     """A checkpoint taken whole shows by its name; what is mixed with a worker's own values, only a replay can tell."""
     overlap = spec.overlap
-    if overlap.fragments == 1 and not Fraction(overlap.blend):
+    if overlap.whole:
         require(after[PARAMS] == base.params, f"{where} does not adopt the checkpoint's parameters")
     if START in after:
         require(after[START] == after[PARAMS], f"{where} does not start from the parameters it adopted")
