@@ -1,4 +1,4 @@
-"""Every way to train runs through the normal path: committed, replayed, aggregated, verified, and again by a stranger."""
+"""Every way to train runs through the normal path: committed, replayed in full, aggregated, verified."""
 
 from __future__ import annotations
 
