@@ -41,9 +41,9 @@ NUMPY = INTEGER_TYPES | _names(
     "random random.Philox",
     # making, viewing and moving
     "array asarray ascontiguousarray frombuffer fromiter zeros ones empty full zeros_like ones_like empty_like",
-    "full_like arange copy copyto reshape ravel transpose moveaxis broadcast_to expand_dims squeeze concatenate stack",
-    "hstack vstack split array_split pad flip roll repeat tile take take_along_axis put put_along_axis where select",
-    "choose compress nonzero flatnonzero argwhere unravel_index ravel_multi_index indices",
+    "full_like arange copy copyto reshape ravel transpose swapaxes moveaxis broadcast_to expand_dims squeeze",
+    "concatenate stack hstack vstack split array_split pad flip roll repeat tile take take_along_axis put",
+    "put_along_axis where select choose compress nonzero flatnonzero argwhere unravel_index ravel_multi_index indices",
     # elementwise, correctly rounded or exact
     "add subtract multiply divide true_divide floor_divide remainder mod divmod negative positive sqrt square abs",
     "absolute fabs sign copysign signbit rint floor ceil trunc minimum maximum clip ldexp frexp nextafter spacing",

@@ -18,6 +18,24 @@ WAYS: dict[str, dict[str, Any]] = {
     "blended-sign": {"overlap": {"blend": 0.25}, "codec": {"name": "sign", "block": 64}},
     "int8-adamw": {"inner": {"name": "adamw", "rate": 0.006}, "codec": {"name": "int8", "block": 64}},
     "lowrank": {"inner": {"name": "adamw", "rate": 0.006}, "codec": {"name": "lowrank", "settings": {"rank": 4}}},
+    "topk-contributors": {
+        "codec": {"name": "topk", "block": 64, "feedback": 0.95, "settings": {"keep": 8}},
+        "aggregate": {"name": "contributors"},
+        "outer": {"name": "sgd", "rate": 1, "settings": {"momentum": 0}},
+    },
+    "allreduce": {
+        "inner": {"name": "gradient"},
+        "codec": {"name": "dense"},
+        "outer": {"name": "adamw", "rate": 0.006, "final": 0.1},
+    },
+    "cosines-of-gradients": {
+        "inner": {"name": "gradient"},
+        "codec": {"name": "dct", "feedback": 0.99, "settings": {"side": 8, "keep": 8}},
+        "outer": {"name": "sign", "rate": 0.001},
+    },
+    "trimmed": {"aggregate": {"name": "trimmed", "settings": {"trim": 0.34}}},
+    "krum": {"aggregate": {"name": "multi-krum"}},
+    "centered": {"aggregate": {"name": "centered"}},
     "accumulated-sgd": {"inner": {"name": "sgd", "rate": 0.1}, "schedule": {"accumulate": 2}},
     "summed-gradients": {"inner": {"name": "gradient"}, "outer": {"name": "sgd", "rate": 0.1}},
 }

@@ -1,27 +1,29 @@
 from __future__ import annotations
 
-import dataclasses
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from attestrain.record.names import Worker
-from attestrain.update.aggregate import mean
+from attestrain.update.aggregate import aggregate
 from attestrain.update.checkpoint import genesis
 from attestrain.update.codec import quantise
-from attestrain.update.outer import LARGEST, outer_step
+from attestrain.update.outer import LARGEST, Step, memory_values, outer_step
 from attestrain.update.screen import Screened
-from tests.algorithms import make_outer
+from tests.algorithms import MEAN, make_outer
 from tests.vectors.make_update import CODECS, header_of, make_spec, make_values
 
 PARAMS, MOMENTUM = make_values(76, "params", unit=-7), make_values(76, "momentum", unit=-9)
 AGGREGATE = make_values(76, "aggregate").astype(np.float64) / 3
 
 
+def step_of(name: str, rate: str, number: int = 1, **settings: str) -> Step:
+    return Step(make_outer(name, rate, **settings), float(rate), number, make_spec().layout)
+
+
 def stepped(name: str, rate: str, momentum: str) -> tuple[np.ndarray, np.ndarray]:
-    spec = dataclasses.replace(make_spec(), outer=make_outer(name, rate, momentum=momentum))
-    return outer_step(spec, float(rate), PARAMS, MOMENTUM, AGGREGATE)
+    return outer_step(step_of(name, rate, momentum=momentum), PARAMS, MOMENTUM, AGGREGATE)
 
 
 @pytest.mark.parametrize("name", ["sgd", "nesterov"])
@@ -48,11 +50,39 @@ def test_nesterov_one_value_at_a_time() -> None:
 
 
 def test_what_is_stored_stops_at_the_largest_float32() -> None:
-    spec = dataclasses.replace(make_spec(), outer=make_outer("sgd", "10", momentum="1"))
     huge = np.full(76, LARGEST, dtype=np.float32)
-    params, momentum = outer_step(spec, 10.0, -huge, huge, np.full(76, 2.0**106))
+    params, momentum = outer_step(step_of("sgd", "10", momentum="1"), -huge, huge, np.full(76, 2.0**106))
     assert np.all(params == -huge)
     assert np.all(momentum == huge)
+
+
+def test_adamw_is_torchs() -> None:
+    torch = pytest.importorskip("torch")
+    step, layout = step_of("adamw", "0.01", weight_decay="0.2"), make_spec().layout
+    tensors = [torch.tensor(PARAMS[at:end].reshape(t.shape), dtype=torch.float64) for t, at, end in layout.offsets()]
+    groups = [
+        {"params": [one for one in tensors if one.dim() > 1], "weight_decay": 0.2},
+        {"params": [one for one in tensors if one.dim() < 2], "weight_decay": 0.0},
+    ]
+    oracle = torch.optim.AdamW(groups, lr=0.01, betas=(0.9, 0.95), eps=1e-8)
+    params, memory = PARAMS, np.zeros(memory_values(step.outer, layout), np.float32)
+    for number in range(1, 21):
+        gradient = make_values(76, f"gradient {number}").astype(np.float64)
+        for tensor, (_, at, end) in zip(tensors, layout.offsets(), strict=True):
+            tensor.grad = torch.tensor(gradient[at:end]).reshape(tensor.shape)
+        oracle.step()
+        params, memory = outer_step(step._replace(number=number), params, memory, gradient)
+    expected = np.concatenate([tensor.reshape(-1).numpy() for tensor in tensors])
+    assert np.abs(params - expected).max() < 1e-6 * np.abs(expected).max()
+
+
+def test_sign_moves_every_value_by_the_rate_and_remembers_nothing() -> None:
+    step = step_of("sign", "0.5")
+    aggregate_ = AGGREGATE.copy()
+    aggregate_[3] = 0
+    params, memory = outer_step(step, PARAMS, np.zeros(0, np.float32), aggregate_)
+    assert len(memory) == memory_values(step.outer, make_spec().layout) == 0
+    assert np.array_equal(params, (PARAMS - 0.5 * np.sign(aggregate_)).astype(np.float32))
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -67,7 +97,7 @@ def test_mean_is_the_exact_one_within_float64(codec: str) -> None:
         Worker(1): Screened(0.0, "zero"),
         Worker(2): Screened(0.3, "clipped"),
     }
-    found = mean(updates, screened)
+    found = aggregate(MEAN, updates, screened)
     assert found is not None
     first, third = updates[Worker(0)].values(), updates[Worker(2)].values()
     for i in range(76):
@@ -76,7 +106,7 @@ def test_mean_is_the_exact_one_within_float64(codec: str) -> None:
 
 
 def test_mean_of_nobody_is_none() -> None:
-    assert mean({}, {}) is None
+    assert aggregate(MEAN, {}, {}) is None
 
 
 def test_mean_adds_in_ascending_order_whatever_the_input_order() -> None:
@@ -85,4 +115,4 @@ def test_mean_adds_in_ascending_order_whatever_the_input_order() -> None:
     updates = {Worker(i): quantise(spec, header_of(spec, checkpoint, i), make_values(76, f"{i}") / 3) for i in range(5)}
     screened = {worker: Screened(1 / 3, "clipped") for worker in updates}
     backward = dict(reversed(updates.items()))
-    assert np.array_equal(mean(updates, screened), mean(backward, screened))
+    assert np.array_equal(aggregate(MEAN, updates, screened), aggregate(MEAN, backward, screened))

@@ -15,13 +15,15 @@ import numpy as np
 from attestrain.record.layout import Init, Layout, TensorSpec
 from attestrain.record.spec import Codec
 from attestrain.update.arrays import Float32s
+from attestrain.update.dct import DctTopK
 from attestrain.update.integer import Int4, Int8
 from attestrain.update.lowrank import LowRank, memory_size
 from attestrain.update.sign import Sign
+from attestrain.update.topk import TopK
 from tests.vectors.make_update import make_values
 
 PATH = Path(__file__).parents[2] / "vectors" / "quantised.json"
-BODIES = {"sign": Sign, "int8": Int8, "int4": Int4, "lowrank": LowRank}
+BODIES = {"sign": Sign, "int8": Int8, "int4": Int4, "topk": TopK, "dct": DctTopK, "lowrank": LowRank}
 ROUNDS = 2
 
 LAYOUT = Layout(
@@ -38,6 +40,9 @@ CODECS = (
     Codec("sign", 16, "1", {}),
     Codec("int8", 16, "1", {}),
     Codec("int4", 16, "1", {}),
+    Codec("topk", 16, "1", {"keep": "3", "levels": "1"}),
+    Codec("topk", 16, "1", {"keep": "5", "levels": "2"}),
+    Codec("dct", 16, "1", {"side": "4", "keep": "4", "levels": "2"}),
     Codec("lowrank", 4, "1", {"rank": "2", "bits": "4"}),
     Codec("lowrank", 16, "1", {"rank": "3", "bits": "8"}),
 )

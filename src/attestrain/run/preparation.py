@@ -97,6 +97,8 @@ def _make_spec(config: RunConfig, dataset: Dataset, task: Task) -> RunSpec:
     )
     inner, rule, outer = config.inner, config.aggregate, config.outer
     codec = _codec(config)
+    if config.overlap.delay:
+        raise UsageError("overlap.delay 1 cannot be run yet: rounds do not overlap", hint="set overlap.delay to 0")
     overlap = Overlap(config.overlap.fragments, config.overlap.delay, config.overlap.blend)
     rates = cosine_rates(schedule.total_steps, peak=inner.rate, warmup=inner.warmup, floor=inner.final)
     outer_rates = cosine_rates(schedule.rounds, peak=outer.rate, warmup=outer.warmup, floor=outer.final)

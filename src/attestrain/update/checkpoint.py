@@ -13,19 +13,22 @@ from attestrain.record.checkpoint import CheckpointRecord
 from attestrain.record.digest import Digest
 from attestrain.record.names import Branch, Round, Worker
 from attestrain.record.spec import RunSpec
-from attestrain.update.aggregate import mean
-from attestrain.update.arrays import STORED, Float32s, Float64s
+from attestrain.update.aggregate import aggregate
+from attestrain.update.arrays import NOTHING, STORED, Float32s, Float64s
 from attestrain.update.codec import DecodedUpdate, decode
 from attestrain.update.fragments import fragment_of
 from attestrain.update.header import UpdateHeader, read_opening
 from attestrain.update.initial import initial_params
-from attestrain.update.outer import outer_step
+from attestrain.update.outer import Step, memory_values, outer_step
 from attestrain.update.screen import Screened, screen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """A checkpoint with its values, flat and in layout order. The arrays are never written to."""
+    """A checkpoint with its values, flat and in layout order. The arrays are never written to.
+
+    ``momentum`` is all that the outer optimizer remembers, plane after plane (`update.outer`).
+    """
 
     record: CheckpointRecord
     params: Float32s
@@ -48,14 +51,14 @@ class Advance:
 
 def genesis(spec: RunSpec) -> Checkpoint:
     """Checkpoint 0: the initial parameters and no momentum."""
-    params = initial_params(spec)
-    return _named(spec, Branch(0), Round(0), params, np.zeros_like(params))
+    momentum = np.zeros(memory_values(spec.outer, spec.layout), dtype=np.float32)
+    return _named(spec, Branch(0), Round(0), initial_params(spec), momentum)
 
 
 def advance(
     spec: RunSpec, checkpoint: Checkpoint, updates: Mapping[Worker, bytes], base: Digest | None = None
 ) -> Advance:
-    """Close a round: decode, screen, average, take the outer step.
+    """Close a round: decode, screen, aggregate, take the outer step.
 
     A function of the contents of ``updates`` alone, whatever their order. Bytes that are not an update of their slot
     are refused with a reason and never raise. Without contributors, parameters and momentum stay.
@@ -75,24 +78,28 @@ def advance(
         except FormatError as error:
             rejected[worker] = str(error)
     screened = screen(decoded, spec.norm_clip)
-    aggregate = mean(decoded, screened)
+    whole = aggregate(spec.aggregate, decoded, screened, spec.schedule.round_tokens)
     params, momentum = checkpoint.params, checkpoint.momentum
-    if aggregate is not None:
-        params, momentum = _outer(spec, checkpoint, aggregate)
+    if whole is not None:
+        params, momentum = _outer(spec, checkpoint, whole)
     record = checkpoint.record
     return Advance(_named(spec, record.branch, Round(record.round + 1), params, momentum), screened, rejected)
 
 
 def _outer(spec: RunSpec, checkpoint: Checkpoint, aggregate: Float64s) -> tuple[Float32s, Float32s]:
     """The outer step on the fragment that the round synchronises; everything else stays."""
-    round_ = checkpoint.record.round
-    part = fragment_of(spec, round_)
-    planes = checkpoint.momentum.reshape(-1, spec.layout.parameters)
-    memory = np.concatenate([part.take(plane) for plane in planes]) if len(planes) > 1 else part.take(planes[0])
-    rate = spec.outer.rate(round_)
-    params, memory = outer_step(spec, rate, part.take(checkpoint.params), memory, aggregate)
-    kept = [part.put(plane, new) for plane, new in zip(planes, memory.reshape(len(planes), -1), strict=True)]
-    return part.put(checkpoint.params, params), np.concatenate(kept) if len(kept) > 1 else kept[0]
+    round_, part = checkpoint.record.round, fragment_of(spec, checkpoint.record.round)
+    step = Step(spec.outer, spec.outer.rate(round_), round_ // spec.overlap.fragments + 1, part.layout)
+    planes = list(checkpoint.momentum.reshape(-1, spec.layout.parameters))
+    memory = _joined([part.take(plane) for plane in planes])
+    params, memory = outer_step(step, part.take(checkpoint.params), memory, aggregate)
+    after = memory.reshape(-1, part.layout.parameters)
+    kept = _joined([part.put(plane, new) for plane, new in zip(planes, after, strict=True)])
+    return part.put(checkpoint.params, params), kept
+
+
+def _joined(planes: list[Float32s]) -> Float32s:
+    return planes[0] if len(planes) == 1 else np.concatenate([NOTHING, *planes])
 
 
 def open_update(spec: RunSpec, current: CheckpointRecord, base: Digest, worker: Worker, data: bytes) -> DecodedUpdate:
@@ -119,7 +126,8 @@ def load_checkpoint(spec: RunSpec, record: CheckpointRecord, params: bytes, mome
     """
     if record.run != spec.run_id:
         raise FormatError("checkpoint is of another run")
-    return Checkpoint(record, _load(spec, record.params, params), _load(spec, record.momentum, momentum))
+    values = _load(record.params, params, spec.layout.parameters)
+    return Checkpoint(record, values, _load(record.momentum, momentum, memory_values(spec.outer, spec.layout)))
 
 
 def stored_bytes(values: Float32s) -> bytes:
@@ -127,8 +135,8 @@ def stored_bytes(values: Float32s) -> bytes:
     return values.astype(STORED).tobytes()
 
 
-def _load(spec: RunSpec, ref: BlobRef, data: bytes) -> Float32s:
-    if len(data) != STORED.itemsize * spec.layout.parameters or blob_ref(data) != ref:
+def _load(ref: BlobRef, data: bytes, count: int) -> Float32s:
+    if len(data) != STORED.itemsize * count or blob_ref(data) != ref:
         raise FormatError("checkpoint has values that are not the ones it names")
     values = np.frombuffer(data, dtype=STORED).astype(np.float32)
     if not np.all(np.isfinite(values)):

@@ -17,12 +17,14 @@ from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec, RunSpec
 from attestrain.update import lowrank
 from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, Float32s
+from attestrain.update.dct import DctTopK
 from attestrain.update.dense import Dense
 from attestrain.update.fragments import fragment_of
 from attestrain.update.header import HEADER_SIZE, UpdateHeader, read_opening
 from attestrain.update.integer import Int4, Int8
 from attestrain.update.sign import Sign
 from attestrain.update.ternary import Ternary
+from attestrain.update.topk import TopK
 from attestrain.update.two_bit import TwoBit
 
 
@@ -63,6 +65,8 @@ CODECS: Final[dict[str, type[Body]]] = {
     "sign": Sign,
     "int8": Int8,
     "int4": Int4,
+    "topk": TopK,
+    "dct": DctTopK,
     "lowrank": lowrank.LowRank,
 }
 

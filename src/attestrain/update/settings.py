@@ -24,8 +24,28 @@ CODECS: Table = {
 """``keep`` values of each chunk, with so many ``levels`` of magnitude; ``side`` of a square chunk; ``rank`` of the
 factors and ``bits`` of their values."""
 
-AGGREGATES: Table = {"mean": {}}
-OUTERS: Table = {"sgd": {"momentum": ("0", 0.0, 1.0)}, "nesterov": {"momentum": ("0.5", 0.0, 1.0)}}
+AGGREGATES: Table = {
+    "mean": {},
+    "contributors": {},
+    "tokens": {},
+    "trimmed": {"trim": ("0.2", 0.0, 0.5)},
+    "centered": {"radius": ("1", 0.0, 1000.0), "iterations": ("3", 1, 100)},
+    "multi-krum": {"faulty": ("1", 0, 10_000), "choose": ("2", 1, 10_000)},
+}
+"""``trim``: fraction left out at each end; ``radius`` in median lengths; ``faulty`` updates to be withstood, ``choose``
+to be averaged."""
+_DECAY = {"weight_decay": ("0", 0.0, 10.0)}
+OUTERS: Table = {
+    "sgd": {"momentum": ("0", 0.0, 1.0)},
+    "nesterov": {"momentum": ("0.5", 0.0, 1.0)},
+    "adamw": {
+        "beta1": ("0.9", 0.0, 0.999999),
+        "beta2": ("0.95", 0.0, 0.999999),
+        "eps": ("0.00000001", 1e-18, 1.0),
+        "weight_decay": ("0.1", 0.0, 10.0),
+    },
+    "sign": _DECAY,
+}
 
 
 def aggregate_settings(name: str, overrides: Mapping[str, str]) -> dict[str, str]:
