@@ -20,6 +20,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from attestrain.cli import (
+    bench,
     chain,
     demo,
     doctor,
@@ -57,6 +58,7 @@ for command in (init, demo, train, node, join, watch, verify, replay, report, in
     app.command(name, short_help=command.SUMMARY, epilog=command.EXAMPLES)(command.run)
 app.add_typer(network.app, name="network", short_help=network.SUMMARY)
 app.add_typer(chain.app, name="chain", short_help=chain.SUMMARY)
+app.add_typer(bench.app, name="bench", short_help=bench.SUMMARY)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks that ship with the package: measured like runs, resumed like runs."""
