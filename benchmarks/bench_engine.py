@@ -37,7 +37,7 @@ def spec_for(optimizer: str, steps: int) -> RunSpec:
     """The demo's model under ``optimizer``."""
     task = LlamaTask()
     layout = layout_of(task, task.build_model(CONFIG))
-    codec, overlap = Codec("ternary", 1024, "1", {}), Overlap(1, 0, "0")
+    codec, overlap = Codec("ternary", 1024, "1", {}), Overlap(1, 1, 0, "0")
     return RunSpec(
         name="bench",
         seed=1,

@@ -7,7 +7,7 @@ import struct
 from attestrain.record.spec import Aggregate, Codec, Outer, Overlap
 from attestrain.update.settings import aggregate_settings, codec_settings, outer_settings
 
-PLAIN = Overlap(fragments=1, delay=0, blend="0")
+PLAIN = Overlap(fragments=1, shares=1, delay=0, blend="0")
 MEAN = Aggregate("mean", aggregate_settings("mean", {}))
 
 

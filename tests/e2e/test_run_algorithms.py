@@ -16,6 +16,7 @@ WAYS: dict[str, dict[str, Any]] = {
         "codec": {"name": "int4", "block": 64},
     },
     "blended-sign": {"overlap": {"blend": 0.25}, "codec": {"name": "sign", "block": 64}},
+    "shares": {"overlap": {"shares": 3}, "codec": {"name": "ternary", "block": 64}, "outer": {"rate": 0.7}},
     "int8-adamw": {"inner": {"name": "adamw", "rate": 0.006}, "codec": {"name": "int8", "block": 64}},
     "lowrank": {"inner": {"name": "adamw", "rate": 0.006}, "codec": {"name": "lowrank", "settings": {"rank": 4}}},
     "topk-contributors": {

@@ -18,7 +18,7 @@ from tests.training import make_spec
 
 def overlapped(fragments: int = 1, delay: int = 0, blend: str = "0", inner: str = "sgd") -> RunSpec:
     spec = make_spec(inner)
-    overlap = Overlap(fragments, delay, blend)
+    overlap = Overlap(fragments, 1, delay, blend)
     return dataclasses.replace(
         spec, overlap=overlap, state=state_sizes(spec.layout, spec.inner.name, spec.codec, overlap)
     )

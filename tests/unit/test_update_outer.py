@@ -5,13 +5,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from attestrain.record.names import Worker
+from attestrain.record.names import Round, Worker
 from attestrain.update.aggregate import aggregate
 from attestrain.update.checkpoint import genesis
 from attestrain.update.codec import quantise
 from attestrain.update.outer import LARGEST, Step, memory_values, outer_step
 from attestrain.update.screen import Screened
-from tests.algorithms import MEAN, make_outer
+from tests.algorithms import make_outer
 from tests.vectors.make_update import CODECS, header_of, make_spec, make_values
 
 PARAMS, MOMENTUM = make_values(76, "params", unit=-7), make_values(76, "momentum", unit=-9)
@@ -97,7 +97,7 @@ def test_mean_is_the_exact_one_within_float64(codec: str) -> None:
         Worker(1): Screened(0.0, "zero"),
         Worker(2): Screened(0.3, "clipped"),
     }
-    found = aggregate(MEAN, updates, screened)
+    found = aggregate(spec, Round(0), updates, screened)
     assert found is not None
     first, third = updates[Worker(0)].values(), updates[Worker(2)].values()
     for i in range(76):
@@ -106,7 +106,7 @@ def test_mean_is_the_exact_one_within_float64(codec: str) -> None:
 
 
 def test_mean_of_nobody_is_none() -> None:
-    assert aggregate(MEAN, {}, {}) is None
+    assert aggregate(make_spec(), Round(0), {}, {}) is None
 
 
 def test_mean_adds_in_ascending_order_whatever_the_input_order() -> None:
@@ -115,4 +115,4 @@ def test_mean_adds_in_ascending_order_whatever_the_input_order() -> None:
     updates = {Worker(i): quantise(spec, header_of(spec, checkpoint, i), make_values(76, f"{i}") / 3) for i in range(5)}
     screened = {worker: Screened(1 / 3, "clipped") for worker in updates}
     backward = dict(reversed(updates.items()))
-    assert np.array_equal(aggregate(MEAN, updates, screened), aggregate(MEAN, backward, screened))
+    assert np.array_equal(aggregate(spec, Round(0), updates, screened), aggregate(spec, Round(0), backward, screened))

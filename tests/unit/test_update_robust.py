@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from attestrain.record.names import Worker
 from attestrain.record.spec import AGGREGATES, Aggregate
-from attestrain.update.aggregate import aggregate
+from attestrain.update.aggregate import Part, aggregate_parts
+from attestrain.update.arrays import Float64s
 from attestrain.update.checkpoint import genesis
 from attestrain.update.codec import DecodedUpdate, quantise
+from attestrain.update.fragments import share
 from attestrain.update.robust import centered, multi_krum, squared_norm, trimmed
-from attestrain.update.screen import Screened
 from attestrain.update.settings import aggregate_settings
 from tests.vectors.make_update import header_of, make_spec, make_values
 
@@ -92,8 +93,10 @@ def world(codec: str, count: int) -> dict[Worker, DecodedUpdate]:
     }
 
 
-def kept(updates: dict[Worker, DecodedUpdate]) -> dict[Worker, Screened]:
-    return {worker: Screened(1.0, "kept") for worker in updates}
+def together(name: str, updates: dict[Worker, DecodedUpdate], tokens: int = 1) -> Float64s:
+    place = share(make_spec().layout, 16, 1, 0)
+    parts = [Part(updates[worker].values(), place, 1.0, tokens) for worker in sorted(updates)]
+    return aggregate_parts(rule(name), 76, parts)
 
 
 def rule(name: str, **overrides: str) -> Aggregate:
@@ -103,36 +106,28 @@ def rule(name: str, **overrides: str) -> Aggregate:
 @pytest.mark.parametrize("name", AGGREGATES)
 def test_the_order_of_arrival_plays_no_part(name: str) -> None:
     updates = world("dense", 4)
-    found = {
-        aggregate(rule(name), dict(order), kept(updates)).tobytes()  # type: ignore[union-attr]
-        for order in itertools.permutations(updates.items())
-    }
+    found = {together(name, dict(order)).tobytes() for order in itertools.permutations(updates.items())}
     assert len(found) == 1
 
 
 @pytest.mark.parametrize("name", AGGREGATES)
-def test_one_update_alone_is_the_aggregate_and_none_is_none(name: str) -> None:
+def test_one_update_alone_is_the_aggregate(name: str) -> None:
     updates = world("ternary", 1)
-    found = aggregate(rule(name), updates, kept(updates))
-    assert np.array_equal(found, updates[Worker(0)].values())  # type: ignore[arg-type]
-    assert aggregate(rule(name), {}, {}) is None
+    assert np.array_equal(together(name, updates), updates[Worker(0)].values())
 
 
 def test_contributors_divide_by_those_that_sent_a_value() -> None:
     updates = world("ternary", 3)
-    found = aggregate(rule("contributors"), updates, kept(updates))
+    found = together("contributors", updates)
     columns = np.stack([update.values() for update in updates.values()]).astype(np.float64)
     for at in range(76):
         sent = [value for value in columns[:, at] if value]
-        assert found is not None
         assert found[at] == (math.fsum(sent) / len(sent) if sent else 0.0)
 
 
 def test_equal_tokens_weigh_equally() -> None:
     updates = world("dense", 3)
-    plain = aggregate(rule("mean"), updates, kept(updates), 2048)
-    weighed = aggregate(rule("tokens"), updates, kept(updates), 2048)
-    assert np.allclose(plain, weighed, rtol=1e-12)  # type: ignore[arg-type]
+    assert np.allclose(together("mean", updates, 2048), together("tokens", updates, 2048), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["trimmed", "centered", "multi-krum"])

@@ -119,11 +119,14 @@ class Overlap:
 
     Attributes:
         fragments: parts of the model; round r synchronises part r modulo their number (`update.fragments`).
+        shares: parts of a fragment's blocks; in round r, worker k sends part r + k modulo their number, and what the
+            other parts hold stays in its error feedback.
         delay: rounds between an update and the checkpoint with it reaching the workers, who train on meanwhile: 0 or 1.
         blend: fraction of a worker's own drift that it keeps when it takes a checkpoint, a decimal text in 0 .. 1.
     """
 
     fragments: int
+    shares: int
     delay: int
     blend: str
 
@@ -329,8 +332,12 @@ def _read_schedule(value: Json) -> Schedule:
 
 def _read_overlap(value: Json) -> Overlap:
     fields = Fields(value, Overlap.__dataclass_fields__, "spec.overlap")
-    fragments, delay = fields.integer("fragments", 1, MAX_FRAGMENTS), fields.integer("delay", 0, 1)
-    return Overlap(fragments, delay, fields.decimal("blend", 0, 1))
+    return Overlap(
+        fragments=fields.integer("fragments", 1, MAX_FRAGMENTS),
+        shares=fields.integer("shares", 1, MAX_FRAGMENTS),
+        delay=fields.integer("delay", 0, 1),
+        blend=fields.decimal("blend", 0, 1),
+    )
 
 
 def _read_inner(value: Json, schedule: Schedule) -> Inner:

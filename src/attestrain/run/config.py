@@ -125,6 +125,7 @@ class OverlapSection(Section):
     """Parts of the model that rounds synchronise in turn, and how late and how completely workers take checkpoints."""
 
     fragments: int = Field(1, ge=1, le=MAX_FRAGMENTS)
+    shares: int = Field(1, ge=1, le=MAX_FRAGMENTS, description="parts of an update; workers send one each, in turn")
     delay: int = Field(0, ge=0, le=1, description="rounds that an update may take to reach the workers")
     blend: Share = Field("0", description="fraction of its own drift that a worker keeps")
 

@@ -19,7 +19,7 @@ from attestrain.train.layout import layout_of
 from attestrain.train.schedule import cosine_rates
 from attestrain.train.settings import inner_settings, state_sizes
 from attestrain.train.task import Task, check_config, load_task, package_code_digest, task_code_digest
-from attestrain.update.settings import aggregate_settings, codec_settings, outer_settings
+from attestrain.update.settings import aggregate_settings, codec_settings, outer_settings, require_sharable
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,9 @@ def _make_spec(config: RunConfig, dataset: Dataset, task: Task) -> RunSpec:
     codec = _codec(config)
     if config.overlap.delay:
         raise UsageError("overlap.delay 1 cannot be run yet: rounds do not overlap", hint="set overlap.delay to 0")
-    overlap = Overlap(config.overlap.fragments, config.overlap.delay, config.overlap.blend)
+    parts = config.overlap
+    require_sharable(parts.shares, codec.name, rule.name)
+    overlap = Overlap(parts.fragments, parts.shares, parts.delay, parts.blend)
     rates = cosine_rates(schedule.total_steps, peak=inner.rate, warmup=inner.warmup, floor=inner.final)
     outer_rates = cosine_rates(schedule.rounds, peak=outer.rate, warmup=outer.warmup, floor=outer.final)
     spec = RunSpec(

@@ -11,10 +11,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from attestrain.record.names import Worker
-from attestrain.record.spec import Aggregate
+from attestrain.errors import FormatError
+from attestrain.record.names import Round, Worker
+from attestrain.record.spec import Aggregate, RunSpec
 from attestrain.update.arrays import Float32s, Float64s
 from attestrain.update.codec import DecodedUpdate
+from attestrain.update.fragments import Fragment, fragment_of, share_of
 from attestrain.update.robust import centered, multi_krum, trimmed
 from attestrain.update.screen import Screened
 
@@ -23,71 +25,95 @@ CHUNK: Final = 1 << 15
 
 
 class Part(NamedTuple):
-    """What one worker contributes: its values, the factor in 0 .. 1 from screening, the tokens it trained on."""
+    """What one worker contributes.
+
+    Attributes:
+        values: of its share.
+        place: of the share in the fragment that is aggregated.
+        factor: in 0 .. 1, from screening.
+        tokens: that it trained on.
+    """
 
     values: Float32s
+    place: Fragment
     factor: float
     tokens: int
 
 
 def aggregate(
-    rule: Aggregate,
-    updates: Mapping[Worker, DecodedUpdate],
-    screened: Mapping[Worker, Screened],
-    tokens: int = 1,
+    spec: RunSpec, round_: Round, updates: Mapping[Worker, DecodedUpdate], screened: Mapping[Worker, Screened]
 ) -> Float64s | None:
     """One update of all contributors: those whose update is not zero.
 
     Args:
-        rule: from the run spec.
+        spec: the run; its rule decides.
+        round_: the round that is aggregated.
         updates: decoded.
         screened: what screening said of each.
-        tokens: what each worker trained on in the round.
 
     Returns:
-        The aggregate in layout order, or None without contributors.
+        The aggregate of the round's fragment in layout order, or None without contributors.
     """
     contributors = [worker for worker in sorted(updates) if screened[worker].reason != "zero"]
     if not contributors:
         return None
-    parts = [Part(updates[worker].values(), screened[worker].factor, tokens) for worker in contributors]
-    return _RULES[rule.name](parts, rule.settings)
+    tokens = spec.schedule.round_tokens
+    parts = [
+        Part(updates[worker].values(), share_of(spec, round_, worker), screened[worker].factor, tokens)
+        for worker in contributors
+    ]
+    return aggregate_parts(spec.aggregate, fragment_of(spec, round_).layout.parameters, parts)
 
 
-def _mean(parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
-    """Sum of values times factors, divided by the number of contributors."""
+def aggregate_parts(rule: Aggregate, size: int, parts: Sequence[Part]) -> Float64s:
+    """One update of ``size`` values from at least one part."""
+    return _RULES[rule.name](size, parts, rule.settings)
+
+
+def _mean(size: int, parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
+    """Sum of values times factors, divided by the number of contributors whose share has the value."""
     del settings
-    total = _sum([(part.values, part.factor) for part in parts])
-    total /= len(parts)
-    return total
+    return _divided(_sum(size, parts, [part.factor for part in parts]), parts, [1] * len(parts))
 
 
-def _tokens(parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
+def _tokens(size: int, parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
     """Mean weighted by the tokens that each worker trained on (McMahan et al. 2017)."""
     del settings
-    total = _sum([(part.values, part.factor * part.tokens) for part in parts])
-    total /= sum(part.tokens for part in parts)
-    return total
+    total = _sum(size, parts, [part.factor * part.tokens for part in parts])
+    return _divided(total, parts, [part.tokens for part in parts])
 
 
-def _contributors(parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
+def _contributors(size: int, parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
     """Value by value the mean of those that are not zero: SparseLoCo as shipped (arXiv 2508.15706)."""
     del settings
-    total = _sum([(part.values, part.factor) for part in parts])
-    for chunk in _chunks(len(total)):
-        counts = np.zeros(chunk.stop - chunk.start, dtype=np.int64)
-        for part in parts:
-            counts += part.values[chunk] != 0
-        total[chunk] /= np.maximum(counts, 1)
+    total, counts = _sum(size, parts, [part.factor for part in parts]), np.zeros(size, dtype=np.int64)
+    for part in parts:
+        part.place.add(counts, (part.values != 0).astype(np.int64))
+    total /= np.maximum(counts, 1)
     return total
 
 
-def _sum(weighted: Sequence[tuple[Float32s, float]]) -> Float64s:
+def _sum(size: int, parts: Sequence[Part], weights: Sequence[float]) -> Float64s:
     """Values times weights, added in the order given."""
-    total = np.zeros(len(weighted[0][0]), dtype=np.float64)
-    for chunk in _chunks(len(total)):
-        for values, weight in weighted:
-            total[chunk] += values[chunk].astype(np.float64) * weight
+    total = np.zeros(size, dtype=np.float64)
+    if not all(part.place.whole for part in parts):
+        for part, weight in zip(parts, weights, strict=True):
+            part.place.add(total, part.values.astype(np.float64) * weight)
+        return total
+    for chunk in _chunks(size):
+        for part, weight in zip(parts, weights, strict=True):
+            total[chunk] += part.values[chunk].astype(np.float64) * weight
+    return total
+
+
+def _divided(total: Float64s, parts: Sequence[Part], weights: Sequence[int]) -> Float64s:
+    """``total`` over the sum of the weights of those whose share has the value; where nobody's has, zero stays."""
+    by_place: dict[Fragment, int] = {}
+    for part, weight in zip(parts, weights, strict=True):
+        by_place[part.place] = by_place.get(part.place, 0) + weight
+    for place, weight in by_place.items():
+        for start, end in place.spans:
+            total[start:end] /= weight
     return total
 
 
@@ -97,13 +123,15 @@ def _chunks(size: int) -> Iterator[slice]:
 
 
 def _robust(rule: Callable[[Sequence[Float64s], Mapping[str, str]], Float64s]) -> Callable[..., Float64s]:
-    def apply(parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
+    def apply(size: int, parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
+        if any(part.place.spans != ((0, size),) for part in parts):
+            raise FormatError("this rule compares whole updates and not shares of them")
         return rule([part.values.astype(np.float64) * part.factor for part in parts], settings)
 
     return apply
 
 
-_RULES: Final[dict[str, Callable[[Sequence[Part], Mapping[str, str]], Float64s]]] = {
+_RULES: Final[dict[str, Callable[[int, Sequence[Part], Mapping[str, str]], Float64s]]] = {
     "mean": _mean,
     "tokens": _tokens,
     "contributors": _contributors,

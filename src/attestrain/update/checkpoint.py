@@ -78,7 +78,7 @@ def advance(
         except FormatError as error:
             rejected[worker] = str(error)
     screened = screen(decoded, spec.norm_clip)
-    whole = aggregate(spec.aggregate, decoded, screened, spec.schedule.round_tokens)
+    whole = aggregate(spec, checkpoint.record.round, decoded, screened)
     params, momentum = checkpoint.params, checkpoint.momentum
     if whole is not None:
         params, momentum = _outer(spec, checkpoint, whole)

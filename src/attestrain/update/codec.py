@@ -19,7 +19,7 @@ from attestrain.update import lowrank
 from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, Float32s
 from attestrain.update.dct import DctTopK
 from attestrain.update.dense import Dense
-from attestrain.update.fragments import fragment_of
+from attestrain.update.fragments import share_of
 from attestrain.update.header import HEADER_SIZE, UpdateHeader, read_opening
 from attestrain.update.integer import Int4, Int8
 from attestrain.update.sign import Sign
@@ -98,13 +98,13 @@ class DecodedUpdate:
 
 
 def quantise(spec: RunSpec, header: UpdateHeader, values: Float32s, memory: Float32s = NOTHING) -> DecodedUpdate:
-    """The update that the run's codec makes of ``values``, those of the fragment that the round synchronises.
+    """The update that the run's codec makes of ``values``, those of the worker's share of the round's fragment.
 
     Raises:
         RunFailed: a value is not finite or at least 2^106.
-        ValueError: another type or number of values than the fragment has.
+        ValueError: another type or number of values than the share has.
     """
-    layout = fragment_of(spec, header.round).layout
+    layout = share_of(spec, header.round, header.worker).layout
     if values.dtype != np.float32 or values.shape != (layout.parameters,):
         raise ValueError(f"expected {layout.parameters} float32 values, got {values.dtype} {values.shape}")
     if not np.max(np.abs(values)) < MAX_MAGNITUDE:
@@ -132,7 +132,7 @@ def decode(spec: RunSpec, data: bytes) -> DecodedUpdate:
         FormatError: malformed, of another codec or size than the run's, out of bounds or not canonical.
     """
     opening = read_opening(data)
-    layout = fragment_of(spec, opening.header.round).layout
+    layout = share_of(spec, opening.header.round, opening.header.worker).layout
     if opening.codec != spec.codec.name or opening.parameters != layout.parameters:
         raise FormatError(f"update is {opening.codec} over {opening.parameters} values, which is not the run's")
     body = CODECS[opening.codec].from_bytes(spec.codec, layout, memoryview(data)[HEADER_SIZE:])

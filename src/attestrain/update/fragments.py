@@ -1,7 +1,11 @@
-"""Fragments: the parts of a model that are synchronised in turn (Streaming DiLoCo, Douillard et al. 2025).
+"""Fragments, the parts of a model that are synchronised in turn, and shares, the parts that workers send in turn.
 
-Tensor i belongs to fragment i modulo their number, so each holds tensors of every depth, and round r synchronises
-fragment r modulo their number.
+Fragments are those of Streaming DiLoCo (Douillard et al. 2025). Tensor i belongs to fragment i modulo their number, so
+each holds tensors of every depth, and round r synchronises fragment r modulo their number.
+
+Block j of a fragment belongs to share j modulo their number, and in round r worker k sends share r + k modulo their
+number: so many times fewer bytes, every part of the model in every round, and each worker's own part again before what
+it has left out is old.
 """
 
 from __future__ import annotations
@@ -14,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attestrain.errors import FormatError
-from attestrain.record.layout import Layout
-from attestrain.record.names import Round
+from attestrain.record.layout import Layout, TensorSpec
+from attestrain.record.names import Round, Worker
 from attestrain.record.spec import RunSpec
 
 Scalar = TypeVar("Scalar", bound=np.generic)
+Summands = TypeVar("Summands", NDArray[np.float64], NDArray[np.int64])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,13 @@ class Fragment:
             result[start:end] = part[at : at + end - start]
             at += end - start
         return result
+
+    def add(self, total: Summands, part: Summands) -> None:
+        """Add ``part`` to its place in ``total``."""
+        at = 0
+        for start, end in self.spans:
+            total[start:end] += part[at : at + end - start]
+            at += end - start
 
 
 def fragment_of(spec: RunSpec, round_: Round) -> Fragment:
@@ -67,3 +79,37 @@ def fragment(layout: Layout, fragments: int, index: int) -> Fragment:
     part = Layout(layout.tensors[index::fragments])
     places = [(start, end) for _, start, end in layout.offsets()]
     return Fragment(part, tuple(places[index::fragments]), whole=False)
+
+
+def share_of(spec: RunSpec, round_: Round, worker: Worker) -> Fragment:
+    """The share that a worker sends of the fragment that a round synchronises; its spans lie in that fragment.
+
+    Raises:
+        FormatError: a fragment has fewer blocks than the spec has shares.
+    """
+    count = spec.overlap.shares
+    return share(fragment_of(spec, round_).layout, spec.codec.block, count, (round_ + worker) % count)
+
+
+@functools.lru_cache(maxsize=64)
+def share(layout: Layout, block: int, shares: int, index: int) -> Fragment:
+    """Share ``index`` of ``shares``: every so manieth block of ``layout``, as tensors of one axis.
+
+    Raises:
+        FormatError: the layout has fewer blocks than that.
+    """
+    if shares == 1:
+        return Fragment(layout, ((0, layout.parameters),), whole=True)
+    tensors, spans, number = [], [], 0
+    for tensor, start, end in layout.offsets():
+        own = []
+        for at in range(start, end, block):
+            if number % shares == index:
+                own.append((at, min(at + block, end)))
+            number += 1
+        spans += own
+        if size := sum(last - first for first, last in own):
+            tensors.append(TensorSpec(tensor.name, (size,), tensor.init))
+    if number < shares:
+        raise FormatError(f"{number} blocks make no {shares} shares")
+    return Fragment(Layout(tuple(tensors)), tuple(spans), whole=False)

@@ -71,6 +71,23 @@ def codec_settings(name: str, overrides: Mapping[str, str]) -> dict[str, str]:
     return complete("codec", CODECS, name, overrides)
 
 
+SHARABLE_CODECS = ("dense", "ternary", "two-bit", "sign", "int8", "int4", "topk")
+"""Codecs that do not care what shape a tensor has."""
+SHARABLE_RULES = ("mean", "tokens", "contributors")
+"""Aggregation rules that do not compare whole updates."""
+
+
+def require_sharable(shares: int, codec: str, rule: str) -> None:
+    """Check that updates of a codec can be sent in shares and aggregated by a rule.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if shares > 1 and not (codec in SHARABLE_CODECS and rule in SHARABLE_RULES):
+        hint = f"set overlap.shares to 1, or use {', '.join(SHARABLE_CODECS)} with {', '.join(SHARABLE_RULES)}"
+        raise UsageError(f"shares of updates do not go with codec {codec} and rule {rule}", hint=hint)
+
+
 def complete(kind: str, table: Table, name: str, overrides: Mapping[str, str]) -> dict[str, str]:
     """Complete settings of ``name``, which is a ``kind`` of ``table``.
 

@@ -12,7 +12,7 @@ from attestrain.record.spec import RunSpec
 from attestrain.record.tiles import MAX_BUNDLE
 from attestrain.record.trace import MAX_TRACE
 from attestrain.update.components import protocol_components
-from attestrain.update.settings import aggregate_settings, codec_settings, outer_settings
+from attestrain.update.settings import aggregate_settings, codec_settings, outer_settings, require_sharable
 from attestrain.verify.checks import Contradiction, Missing, require
 
 """The cursor is a count of steps as an unsigned 64-bit integer."""
@@ -129,6 +129,7 @@ def _check_state(spec: RunSpec) -> None:
 def _check_settings(spec: RunSpec) -> None:
     """What decides checkpoints is complete and known: nothing is left to a default of whoever computes them."""
     try:
+        require_sharable(spec.overlap.shares, spec.codec.name, spec.aggregate.name)
         complete = (
             codec_settings(spec.codec.name, spec.codec.settings) == spec.codec.settings
             and aggregate_settings(spec.aggregate.name, spec.aggregate.settings) == spec.aggregate.settings
