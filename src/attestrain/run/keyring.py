@@ -32,8 +32,10 @@ class Keyring:
         if name not in self._open:
             path = self._folder / f"{name}.json"
             if not path.exists():
-                save_key(path, SigningKey.generate(), self._passphrase, light=True)
-            self._open[name] = load_key(path, self._passphrase)
+                self._open[name] = SigningKey.generate()
+                save_key(path, self._open[name], self._passphrase, light=True)
+            else:
+                self._open[name] = load_key(path, self._passphrase)
         return self._open[name]
 
     def holds(self, name: str) -> bool:

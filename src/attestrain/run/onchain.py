@@ -125,8 +125,8 @@ class OnChain:
 
     def connect(self, key: SigningKey, journal: Path, patience: float = PATIENCE) -> ChainClient:
         """A participant's access; ``journal`` keeps what it sends."""
-        embedded = self.embedded is not None
-        return ChainClient(self.url, self.deployment, key, journal, embedded=embedded, patience=patience)
+        own, nudge = self.embedded is not None, self.embedded.nudge if self.embedded else None
+        return ChainClient(self.url, self.deployment, key, journal, embedded=own, patience=patience, nudge=nudge)
 
     def tend(self) -> None:
         """Tell that the embedded chain was killed: it starts again by itself, from its last durable state."""

@@ -60,7 +60,7 @@ class ChainClient:
         journal: folder for what it sends.
         embedded: the chain is our own, and mines at once.
         patience: seconds to go on asking a chain that does not answer.
-        patience: seconds to go on asking a chain that does not answer.
+        nudge: called whenever something was sent, if the chain is in this process.
 
     Raises (all methods):
         Unreachable: the chain does not answer.
@@ -76,6 +76,7 @@ class ChainClient:
         *,
         embedded: bool,
         patience: float = PATIENCE,
+        nudge: Callable[[], None] | None = None,
     ) -> None:
         self._rpc = Rpc(url, patience)
         self._at = deployment.contracts
@@ -84,7 +85,9 @@ class ChainClient:
         self._clock = time.time if deployment.finality == SEALED else None
         self._pause = QUICK if embedded else SLOW
         self._finality = finality(self._rpc, deployment.finality)
-        self._sender = Sender(self._rpc, deployment.chain_id, key, journal, self._finality, instant=embedded)
+        self._sender = Sender(
+            self._rpc, deployment.chain_id, key, journal, self._finality, instant=embedded, nudge=nudge
+        )
         if (found := self._rpc.number("eth_chainId")) != deployment.chain_id:
             hint = "use the deployment that was made on this chain"
             raise UsageError(f"{url} is chain {found}, the deployment is on {deployment.chain_id}", hint=hint)

@@ -41,7 +41,7 @@ GIFT_GAS = 21_000
 """What it takes to send coins to an account."""
 MAX_STATE = 1 << 30
 """Largest state read, in bytes: several hundred thousand blocks."""
-BUSY, IDLE = 0.005, 0.05
+BUSY, IDLE = 0.005, 0.2
 """Seconds between looks for transactions: within `RECENT` seconds of the last one, and otherwise."""
 RECENT = 0.5
 RETRY = 1.0
@@ -117,6 +117,10 @@ class EmbeddedChain:
         self._starts.put(done)
         self._kick.set()
         done.result()
+
+    def nudge(self) -> None:
+        """Say that something was sent, so that nobody has to look for it."""
+        self._kick.set()
 
     def height(self) -> int:
         """Number of the latest block."""

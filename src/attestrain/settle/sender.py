@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,19 @@ class Sender:
         outbox: folder for what was sent.
         finality: when a block counts.
         instant: the chain mines at once.
+        nudge: called whenever something was sent.
     """
 
     def __init__(
-        self, rpc: Rpc, chain_id: int, key: SigningKey, outbox: Path, finality: Finality, *, instant: bool
+        self,
+        rpc: Rpc,
+        chain_id: int,
+        key: SigningKey,
+        outbox: Path,
+        finality: Finality,
+        *,
+        instant: bool,
+        nudge: Callable[[], None] | None = None,
     ) -> None:
         self._rpc = rpc
         self._chain_id = chain_id
@@ -63,6 +73,7 @@ class Sender:
         self._outbox = Outbox(outbox)
         self._finality = finality
         self._instant = instant
+        self._nudge = nudge
         self._lock = threading.Lock()
 
     def send(self, label: str, call: Call, gas: int | None = None) -> Receipt:
@@ -180,6 +191,8 @@ class Sender:
             # It may be known already, or its nonce taken: what became of it is seen by looking.
             if "insufficient" in error.reason:
                 raise self._poor() from error
+        if self._nudge is not None:
+            self._nudge()
         return sent
 
     def _checked(self, label: str, call: Call, receipt: Receipt) -> Receipt:

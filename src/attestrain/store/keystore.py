@@ -30,8 +30,8 @@ PRIVATE = 0o600
 """Permission bits of a key file."""
 STANDARD = (262_144, 8, 1)
 """scrypt's n, r, p as geth's StandardScryptN and StandardScryptP: about a second and 256 MiB."""
-LIGHT = (4_096, 8, 6)
-"""geth's LightScryptN and LightScryptP: a few milliseconds. For keys whose passphrase does not protect much."""
+LIGHT = (1_024, 8, 1)
+"""A millisecond, for passphrases that were drawn at random: nobody guesses 256 bits, however fast a guess is."""
 MAX_FILE = 16_384
 """Largest key file read, in bytes: they have about 500."""
 MAX_MEMORY = 1 << 29
@@ -52,7 +52,7 @@ def save_key(path: Path, key: SigningKey, passphrase: str, *, light: bool = Fals
         path: must not exist: a key overwritten is a key lost.
         key: what to keep.
         passphrase: protects it.
-        light: stretch the passphrase less, for tests and for keys that live as long as a run.
+        light: do not stretch the passphrase, because it was drawn at random.
 
     Raises:
         UsageError: the file exists or cannot be written.

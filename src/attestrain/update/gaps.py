@@ -75,7 +75,10 @@ def best_parameter(gaps: Int64s) -> int:
 
 def _gaps(positions: Int64s) -> Int64s:
     """Zeros before each one."""
-    return np.diff(positions, prepend=np.int64(-1)) - 1
+    gaps = positions.copy()  # several times faster than diff with a value in front
+    gaps[1:] -= positions[:-1]
+    gaps[1:] -= 1
+    return gaps
 
 
 def _with_remainders(ends: Int64s, parameter: int, reader: Reader) -> Int64s:
