@@ -10,7 +10,7 @@ import numpy as np
 from attestrain.update.arrays import Float32s, Float64s, chunks
 from attestrain.update.fragments import Fragment
 
-CHUNK: Final = 1 << 15
+CHUNK: Final = 1 << 14
 """Values at a time: sums and summands of a chunk stay in the cache."""
 
 
