@@ -24,7 +24,7 @@ from attestrain.update.fragments import Fragment, share
 from attestrain.update.parts import CHUNK, Part
 from attestrain.update.robust import centered, multi_krum, trimmed
 from attestrain.update.screen import Screened
-from attestrain.update.settings import aggregate_settings
+from tests.algorithms import make_aggregate
 from tests.vectors.make_update import header_of, make_spec, make_values
 
 Values = list[list[float]]
@@ -107,14 +107,10 @@ def world(codec: str, count: int) -> dict[Worker, DecodedUpdate]:
 
 
 def together(name: str, updates: dict[Worker, DecodedUpdate]) -> Float64s:
-    spec = make_spec(aggregate=rule(name))
+    spec = make_spec(aggregate=make_aggregate(name))
     found = aggregate(spec, Round(0), updates, {worker: Screened(1.0, "kept") for worker in updates})
     assert found is not None
     return found
-
-
-def rule(name: str, **overrides: str) -> Aggregate:
-    return Aggregate(name, aggregate_settings(name, overrides))
 
 
 @pytest.mark.parametrize("name", AGGREGATES)
@@ -143,7 +139,7 @@ def test_contributors_divide_by_those_that_sent_a_value() -> None:
 def test_tokens_weigh(rows: Values, data: st.DataObject) -> None:
     tokens = data.draw(st.lists(st.integers(1, 2**20), min_size=len(rows), max_size=len(rows)))
     weighed = [part(row, tokens=count) for row, count in zip(rows, tokens, strict=True)]
-    found = combined(rule("tokens"), weighed)
+    found = combined(make_aggregate("tokens"), weighed)
     for at, column in enumerate(zip(*rows, strict=True)):
         exact = sum((Fraction(value) * count for value, count in zip(column, tokens, strict=True)), Fraction(0))
         assert found[at] == float(exact) / float(sum(tokens))  # short numbers: products and sums are exact
@@ -152,12 +148,12 @@ def test_tokens_weigh(rows: Values, data: st.DataObject) -> None:
 @pytest.mark.parametrize("tokens", [1, 2048, 2**53 - 1])
 def test_equal_tokens_make_it_the_plain_mean_bit_for_bit(tokens: int) -> None:
     them = [part(make_values(76, f"equal {i}"), 1 - i / 7, tokens) for i in range(3)]
-    assert combined(rule("tokens"), them).tobytes() == combined(rule("mean"), them).tobytes()
+    assert combined(make_aggregate("tokens"), them).tobytes() == combined(make_aggregate("mean"), them).tobytes()
 
 
 def test_ten_thousand_workers_with_all_the_tokens_a_receipt_can_count() -> None:
     weights = [2**53 - 1, *[2**53 - 2] * 9_999]
-    found = combined(rule("tokens"), [part([1.0], tokens=weight) for weight in weights])
+    found = combined(make_aggregate("tokens"), [part([1.0], tokens=weight) for weight in weights])
     assert found[0] == pytest.approx(1, rel=1e-12)
 
 
@@ -175,7 +171,7 @@ def test_shares_divide_by_those_whose_share_has_the_value(
         them.append(Part(np.array(values, dtype=np.float32), place, 1.0, tokens))
         spots = [at for start, end in place.spans for at in range(start, end)]
         seen.append((dict(zip(spots, values, strict=True)), tokens if name == "tokens" else 1))
-    found = aggregate_parts(rule(name), 58, them)
+    found = aggregate_parts(make_aggregate(name), 58, them)
     for at in range(58):
         sent = [(values[at], weight) for values, weight in seen if at in values]
         if name == "contributors":
@@ -190,13 +186,13 @@ def test_factors_multiply_values_before_anything_else(name: str) -> None:
     factors = [1.0, 0.5, 0.25, 1.0, 0.125]
     scaled = [part(values, factor) for values, factor in zip(columns, factors, strict=True)]
     plain = [part(values * np.float32(factor)) for values, factor in zip(columns, factors, strict=True)]
-    assert combined(rule(name), scaled).tobytes() == combined(rule(name), plain).tobytes()
+    assert combined(make_aggregate(name), scaled).tobytes() == combined(make_aggregate(name), plain).tobytes()
 
 
 @pytest.mark.parametrize("name", AGGREGATES)
 def test_parts_are_not_written_to(name: str) -> None:
     columns = [make_values(76, f"kept {i}") for i in range(5)]
-    combined(rule(name), [part(values, 0.7) for values in columns])
+    combined(make_aggregate(name), [part(values, 0.7) for values in columns])
     assert all(np.array_equal(values, make_values(76, f"kept {i}")) for i, values in enumerate(columns))
 
 
@@ -207,7 +203,10 @@ def test_chunks_do_not_show(name: str) -> None:
     short = [part(make_values(period, f"chunk {i}"), 1 - i / 8, 8 + i) for i in range(5)]
     long = [part(np.tile(one.values, times), one.factor, one.tokens) for one in short]
     assert len(long[0].values) > CHUNK
-    assert combined(rule(name), long).tobytes() == np.tile(combined(rule(name), short), times).tobytes()
+    assert (
+        combined(make_aggregate(name), long).tobytes()
+        == np.tile(combined(make_aggregate(name), short), times).tobytes()
+    )
 
 
 @given(several, st.sampled_from(["trimmed", "centered", "multi-krum"]), st.randoms(use_true_random=False))
@@ -217,7 +216,7 @@ def test_workers_that_agree_are_followed(rows: Values, name: str, random: Random
     crowd = [*rows, *[rows[0]] * (count + 3)]
     random.shuffle(crowd)
     faulty = {"multi-krum": {"faulty": str(count), "choose": "1"}, "trimmed": {"trim": "0.5"}}.get(name, {})
-    found = combined(rule(name, **faulty), parts(crowd))
+    found = combined(make_aggregate(name, **faulty), parts(crowd))
     assert found.tolist() == rows[0]
 
 
@@ -240,7 +239,7 @@ def test_one_of_five_cannot_move_a_robust_aggregate_as_it_moves_the_mean(name: s
     common = make_values(76, "common").astype(np.float64)
     honest = [common + make_values(76, f"own {i}").astype(np.float64) / 8 for i in range(4)]
     lie = {"flipped": -20 * common, "scaled": 1000 * common, "outlier": make_values(76, "noise") * 500.0}[attack]
-    robust = combined(rule(name), parts([*honest, lie]))
+    robust = combined(make_aggregate(name), parts([*honest, lie]))
     target = sum(honest) / 4
     off = np.linalg.norm(robust - target)
     assert off < 0.35 * np.linalg.norm(target)
