@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from attestrain.record.layout import Init, TensorSpec
-from tests.vectors.make_update import CODECS, make_spec, run_rounds
+from tests.vectors.make_update import CODECS, make_spec, outer_specs, rule_specs, run_rounds
 
 ROOT = Path(__file__).parents[2]
 BIG = (TensorSpec("a", (61, 67), Init("uniform", 81, -12)), TensorSpec("b", (1013,), Init("uniform", 77, -9)))
@@ -25,8 +25,9 @@ print("\\n".join(digests()))
 
 
 def digests() -> list[str]:
-    """Every checkpoint of a run with each codec."""
+    """Every checkpoint of a run with each codec, aggregation rule and outer optimizer."""
     specs = [make_spec(codec, block=64, tensors=BIG) for codec in CODECS]
+    specs += rule_specs(tensors=BIG) + outer_specs(tensors=BIG)
     return [step["digest"] for spec in specs for step in run_rounds(spec)]
 
 

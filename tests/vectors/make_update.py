@@ -18,13 +18,13 @@ import numpy as np
 from attestrain.record.digest import Digest, sha256
 from attestrain.record.layout import Init, Layout, TensorSpec
 from attestrain.record.names import Branch, Round, RunId, Worker
-from attestrain.record.spec import Inner, RunSpec, Schedule, TaskSpec
+from attestrain.record.spec import AGGREGATES, OUTERS, Inner, RunSpec, Schedule, TaskSpec
 from attestrain.update.arrays import Float32s
 from attestrain.update.checkpoint import Checkpoint, advance, genesis, stored_bytes
 from attestrain.update.codec import decode, encode
 from attestrain.update.feedback import Kept, compress
 from attestrain.update.header import HEADER_SIZE, UpdateHeader
-from tests.algorithms import MEAN, PLAIN, make_codec, make_outer
+from tests.algorithms import MEAN, PLAIN, make_aggregate, make_codec, make_outer
 
 PATH = Path(__file__).parents[2] / "vectors" / "update.json"
 CODECS = ("dense", "ternary", "two-bit")
@@ -154,12 +154,27 @@ def _refused() -> list[dict[str, str]]:
     return [{"name": name, "update": changed.hex()} for name, changed in changes.items()]
 
 
+def rule_specs(**changes: Any) -> list[RunSpec]:
+    """A run with each aggregation rule but the mean, with settings that show among three workers."""
+    settings = {"trimmed": {"trim": "0.34"}, "multi-krum": {"faulty": "0"}}
+    rules = [make_aggregate(name, **settings.get(name, {})) for name in AGGREGATES if name != "mean"]
+    return [make_spec("dense", aggregate=rule, **changes) for rule in rules]
+
+
+def outer_specs(**changes: Any) -> list[RunSpec]:
+    """A run with each outer optimizer but Nesterov's."""
+    settings = {"sgd": {"momentum": "0.9"}, "sign": {"weight_decay": "0.1"}}
+    outers = [
+        make_outer(name, "0.25", rounds=ROUNDS, **settings.get(name, {})) for name in OUTERS if name != "nesterov"
+    ]
+    return [make_spec("dense", outer=outer, **changes) for outer in outers]
+
+
 def build() -> dict[str, Any]:
     """The vectors."""
     cases = [_codec_case(codec, 16, label) for codec in CODECS for label in ("plain", "with-zeros")]
-    runs = [
-        {"spec": make_spec(codec).to_bytes().decode(), "checkpoints": run_rounds(make_spec(codec))} for codec in CODECS
-    ]
+    specs = [*(make_spec(codec) for codec in CODECS), *rule_specs(), *outer_specs()]
+    runs = [{"spec": spec.to_bytes().decode(), "checkpoints": run_rounds(spec)} for spec in specs]
     return {
         "format": "attestrain.dev/vectors@v1",
         "what": "updates and checkpoints (spec/update.md, spec/checkpoint.md)",

@@ -6,38 +6,23 @@ on the order in which updates arrive. Robust rules are in `update.robust`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
 from attestrain.errors import FormatError
 from attestrain.record.names import Round, Worker
 from attestrain.record.spec import Aggregate, RunSpec
-from attestrain.update.arrays import Float32s, Float64s
+from attestrain.update.arrays import Float64s, chunks
 from attestrain.update.codec import DecodedUpdate
-from attestrain.update.fragments import Fragment, fragment_of, share_of
+from attestrain.update.fragments import fragment_of, share_of
+from attestrain.update.parts import CHUNK, Part, mean, weighted_mean, whole
 from attestrain.update.robust import centered, multi_krum, trimmed
 from attestrain.update.screen import Screened
 
-CHUNK: Final = 1 << 15
-"""Values at a time: sums and summands of a chunk stay in the cache."""
-
-
-class Part(NamedTuple):
-    """What one worker contributes.
-
-    Attributes:
-        values: of its share.
-        place: of the share in the fragment that is aggregated.
-        factor: in 0 .. 1, from screening.
-        tokens: that it trained on.
-    """
-
-    values: Float32s
-    place: Fragment
-    factor: float
-    tokens: int
+Rule = Callable[[int, Sequence[Part], Mapping[str, str]], Float64s]
 
 
 def aggregate(
@@ -71,71 +56,52 @@ def aggregate_parts(rule: Aggregate, size: int, parts: Sequence[Part]) -> Float6
 
 
 def _mean(size: int, parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
-    """Sum of values times factors, divided by the number of contributors whose share has the value."""
     del settings
-    return _divided(_sum(size, parts, [part.factor for part in parts]), parts, [1] * len(parts))
+    return mean(size, parts)
 
 
 def _tokens(size: int, parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
-    """Mean weighted by the tokens that each worker trained on (McMahan et al. 2017)."""
+    """Mean weighted by the tokens that each worker trained on (McMahan et al. 2017, arXiv 1602.05629).
+
+    Weights are the tokens over their greatest common divisor, so equal ones make it the plain mean, bit for bit.
+    """
     del settings
-    total = _sum(size, parts, [part.factor * part.tokens for part in parts])
-    return _divided(total, parts, [part.tokens for part in parts])
+    common = math.gcd(*(part.tokens for part in parts))
+    return weighted_mean(size, parts, [part.tokens // common for part in parts])
 
 
 def _contributors(size: int, parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
     """Value by value the mean of those that are not zero: SparseLoCo as shipped (arXiv 2508.15706)."""
     del settings
-    total, counts = _sum(size, parts, [part.factor for part in parts]), np.zeros(size, dtype=np.int64)
+    total, counts = np.zeros(size, dtype=np.float64), np.zeros(size, dtype=np.int64)
+    if whole(parts):
+        for chunk in chunks(size, CHUNK):
+            for part in parts:
+                total[chunk] += part.scaled(chunk)
+                counts[chunk] += part.values[chunk] != 0
+            total[chunk] /= np.maximum(counts[chunk], 1)
+        return total
     for part in parts:
+        part.place.add(total, part.scaled(slice(None)))
         part.place.add(counts, (part.values != 0).astype(np.int64))
     total /= np.maximum(counts, 1)
     return total
 
 
-def _sum(size: int, parts: Sequence[Part], weights: Sequence[float]) -> Float64s:
-    """Values times weights, added in the order given."""
-    total = np.zeros(size, dtype=np.float64)
-    if not all(part.place.whole for part in parts):
-        for part, weight in zip(parts, weights, strict=True):
-            part.place.add(total, part.values.astype(np.float64) * weight)
-        return total
-    for chunk in _chunks(size):
-        for part, weight in zip(parts, weights, strict=True):
-            total[chunk] += part.values[chunk].astype(np.float64) * weight
-    return total
-
-
-def _divided(total: Float64s, parts: Sequence[Part], weights: Sequence[int]) -> Float64s:
-    """``total`` over the sum of the weights of those whose share has the value; where nobody's has, zero stays."""
-    by_place: dict[Fragment, int] = {}
-    for part, weight in zip(parts, weights, strict=True):
-        by_place[part.place] = by_place.get(part.place, 0) + weight
-    for place, weight in by_place.items():
-        for start, end in place.spans:
-            total[start:end] /= weight
-    return total
-
-
-def _chunks(size: int) -> Iterator[slice]:
-    for at in range(0, size, CHUNK):
-        yield slice(at, min(at + CHUNK, size))
-
-
-def _robust(rule: Callable[[Sequence[Float64s], Mapping[str, str]], Float64s]) -> Callable[..., Float64s]:
+def _compared(rule: Callable[[Sequence[Part], Mapping[str, str]], Float64s]) -> Rule:
     def apply(size: int, parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
-        if any(part.place.spans != ((0, size),) for part in parts):
+        if not whole(parts):
             raise FormatError("this rule compares whole updates and not shares of them")
-        return rule([part.values.astype(np.float64) * part.factor for part in parts], settings)
+        return rule(parts, settings)
 
     return apply
 
 
-_RULES: Final[dict[str, Callable[[int, Sequence[Part], Mapping[str, str]], Float64s]]] = {
+_RULES: Final[dict[str, Rule]] = {
     "mean": _mean,
     "tokens": _tokens,
     "contributors": _contributors,
-    "trimmed": _robust(trimmed),
-    "centered": _robust(centered),
-    "multi-krum": _robust(multi_krum),
+    "trimmed": _compared(trimmed),
+    "centered": _compared(centered),
+    "multi-krum": _compared(multi_krum),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -25,3 +26,9 @@ NOTHING: Final[Float32s] = np.zeros(0, dtype=np.float32)
 MAX_MAGNITUDE: Final = math.ldexp(1.0, 106)
 """Every value of an update is smaller than this. Honest ones are far below 1; the bound keeps every later product and
 sum of the exact path finite in float64, whatever a worker sends."""
+
+
+def chunks(size: int, step: int) -> Iterator[slice]:
+    """Slices of ``step`` values, the last one shorter, that cover ``size``: so few that they stay in the cache."""
+    for at in range(0, size, step):
+        yield slice(at, min(at + step, size))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
 
 import numpy as np
 
@@ -12,12 +11,7 @@ from attestrain.errors import FormatError
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec
 from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, STORED, Float32s
-
-NORM_BITS: Final = 24
-"""For the norm, values are cut to multiples of 2^-24 of a power of two above the largest: what is lost is below the
-rounding of the largest value itself."""
-_CHUNK: Final = 1 << 14
-"""Values squared at a time: their squares are below 2^48 and the sum below 2^62."""
+from attestrain.update.norms import squared_norm
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,14 +30,8 @@ class Dense:
         return self.array
 
     def norm_squared(self) -> Fraction:
-        """Sum of the squares after cutting to ``NORM_BITS``: a definition, so exact."""
-        unit = int(np.frexp(np.max(np.abs(self.array)))[1]) - NORM_BITS
-        total = 0
-        for at in range(0, len(self.array), _CHUNK):
-            chunk = np.abs(self.array[at : at + _CHUNK]).astype(np.float64)
-            integers = np.ldexp(chunk, -unit).astype(np.int64)
-            total += int((integers * integers).sum(dtype=np.int64))
-        return total * (Fraction(1 << 2 * unit) if unit >= 0 else Fraction(1, 1 << -2 * unit))
+        """Sum of the squares after cutting (`update.norms`)."""
+        return squared_norm(self.array)
 
     def memory(self) -> Float32s:
         """Nothing."""

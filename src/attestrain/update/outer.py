@@ -13,13 +13,12 @@ import numpy as np
 
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Outer
-from attestrain.update.arrays import Float32s, Float64s
+from attestrain.update.arrays import Float32s, Float64s, chunks
+from attestrain.update.parts import CHUNK
 
 LARGEST: Final = float(np.finfo(np.float32).max)
 PLANES: Final[Mapping[str, int]] = {"sgd": 1, "nesterov": 1, "adamw": 2, "sign": 0}
 """Values that an optimizer remembers of each parameter: momentum; first and second moment; nothing."""
-CHUNK: Final = 1 << 15
-"""Values at a time: what a chunk needs stays in the cache."""
 
 
 class Step(NamedTuple):
@@ -57,8 +56,8 @@ def outer_step(step: Step, params: Float32s, memory: Float32s, aggregate: Float6
     old, new = memory.reshape(-1, size), kept.reshape(-1, size)
     setup = _Setup.of(step)
     for start, end, decays in _runs(step.layout):
-        for at in range(start, end, CHUNK):
-            part = slice(at, min(at + CHUNK, end))
+        for chunk in chunks(end - start, CHUNK):
+            part = slice(start + chunk.start, start + chunk.stop)
             planes = [plane[part].astype(np.float64) for plane in old]
             values, planes = rule(setup, params[part].astype(np.float64), planes, aggregate[part], decays)
             moved[part] = _stored(values)

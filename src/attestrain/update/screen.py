@@ -6,17 +6,14 @@ nothing, and one much longer than its peers is shortened, so that no worker move
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final, Literal
+from typing import Literal
 
 from attestrain.record.names import Worker
 from attestrain.update.codec import DecodedUpdate
-
-FACTOR_BITS: Final = 52
-"""Factors are multiples of 2^-52, exact in float64."""
+from attestrain.update.norms import shrinking
 
 Reason = Literal["kept", "clipped", "zero"]
 
@@ -57,9 +54,4 @@ def _judge(norm: Fraction, limit: Fraction) -> Screened:
         return Screened(0.0, "zero")
     if not limit or norm <= limit:
         return Screened(1.0, "kept")
-    return Screened(_root(limit / norm), "clipped")
-
-
-def _root(ratio: Fraction) -> float:
-    """Square root of a ratio below 1, rounded down to ``FACTOR_BITS`` by integers alone."""
-    return math.ldexp(float(math.isqrt((ratio.numerator << 2 * FACTOR_BITS) // ratio.denominator)), -FACTOR_BITS)
+    return Screened(shrinking(limit / norm), "clipped")
