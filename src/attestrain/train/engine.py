@@ -51,7 +51,7 @@ class Engine:
             raise UsageError("the run spec's state is not that of its optimizer, codec and overlap")
         if spec.schedule.sequence_tokens > positive_setting(spec.task.config, "context"):
             raise UsageError("the run spec's sequences are longer than the model's context")
-        self.model = FlatModel(task.build_model(spec.task.config), spec.layout, device)
+        self.model = FlatModel(task.build_model(spec.task.config), spec.layout, device.torch)
         self._optimizer = make_optimizer(spec.inner, self.model)
         self._clip = float(spec.inner.settings["clip"])
 

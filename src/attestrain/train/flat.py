@@ -12,8 +12,9 @@ import torch
 
 from attestrain.errors import UsageError
 from attestrain.record.layout import Layout
-from attestrain.train.device import Device, put, taken
+from attestrain.train.device import put, taken
 
+CPU = torch.device("cpu")
 NORM_BLOCK = 4096
 """Values per partial sum of a norm, and the size to which gradient buffers are padded with zeros."""
 
@@ -31,7 +32,8 @@ class FlatModel:
             outlive a step outside of its parameters.
     """
 
-    def __init__(self, module: torch.nn.Module, layout: Layout, device: Device = Device.CPU) -> None:
+    def __init__(self, module: torch.nn.Module, layout: Layout, device: torch.device = CPU) -> None:
+        module.to(device)  # what is no parameter, as tables are, moves with it
         parameters = list(module.named_parameters())
         if [(n, tuple(p.shape)) for n, p in parameters] != [(t.name, t.shape) for t in layout.tensors]:
             raise UsageError("the task builds another model than the run spec describes", hint="use the run's version")
@@ -40,10 +42,10 @@ class FlatModel:
                 f"the model keeps state outside of its parameters: {', '.join(hidden)[:200]}",
                 hint="a state must be parameters alone: replace batch by layer normalisation",
             )
-        self.module = module.to(device.torch)  # what is no parameter, as tables are, moves too
+        self.module = module
         self.layout = layout
-        self.values = torch.zeros(layout.parameters, device=device.torch)
-        self._padded = torch.zeros(-(-layout.parameters // NORM_BLOCK) * NORM_BLOCK, device=device.torch)
+        self.values = torch.zeros(layout.parameters, device=device)
+        self._padded = torch.zeros(-(-layout.parameters // NORM_BLOCK) * NORM_BLOCK, device=device)
         self.grads = self._padded[: layout.parameters]
         for (_, parameter), (tensor, start, end) in zip(parameters, layout.offsets(), strict=True):
             parameter.data = self.values[start:end].view(tensor.shape)
