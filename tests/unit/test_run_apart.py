@@ -10,6 +10,11 @@ import pytest
 
 from attestrain.errors import RunFailed, UsageError
 from attestrain.run.apart import apart
+from attestrain.train.engine import Engine
+from attestrain.train.evaluate import mean_loss
+from attestrain.train.llama import LlamaTask
+from attestrain.update.initial import initial_params
+from tests.training import make_batch, make_spec
 
 
 class Unreadable(Exception):
@@ -24,6 +29,17 @@ def test_work_is_done_in_another_process_that_ends() -> None:
     assert child != os.getpid()
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+def test_an_evaluation_apart_gives_the_same() -> None:
+    spec = make_spec()
+    params = initial_params(spec)
+    sequences = make_batch(spec, 1).tokens
+
+    def evaluate() -> float:
+        return mean_loss(Engine(spec, LlamaTask()), params, sequences)
+
+    assert apart(evaluate) == evaluate()
 
 
 def test_results_larger_than_a_pipe_arrive() -> None:

@@ -15,7 +15,7 @@ from attestrain.errors import UsageError
 from attestrain.record.canonical import canonical, parse
 from attestrain.run.config import LocalSection, demo_config
 from attestrain.train.determinism import WORKSPACE, WORKSPACE_SIZE, determinism, fix_workspace, settings
-from attestrain.train.device import NAMES, Device, choose_device, put, taken
+from attestrain.train.device import NAMES, Device, choose_device, put, same_device, taken
 from attestrain.train.environment import described, environment, environment_digest
 from attestrain.train.flat import FlatModel
 from attestrain.train.gpu import Gpu, installed_libraries
@@ -58,6 +58,20 @@ def test_there_are_no_other_devices() -> None:
     with pytest.raises(UsageError, match="no device is called 'cuda:1'"):
         choose_device("cuda:1", 4)
     assert get_args(LocalSection.model_fields["device"].annotation) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("stated", "found", "device"),
+    [
+        (["cpu", "cuda"], 1, "cpu"),
+        (["cuda-tf32", "cpu"], 1, "cuda-tf32"),
+        (["cuda", "cpu"], 0, "cpu"),
+        (["cuda"], 0, "cpu"),
+        ([None, ["cuda"], 7, "auto", "xpu"], 1, "cpu"),
+    ],
+)
+def test_a_replay_is_made_where_the_work_was(stated: list[object], found: int, device: str) -> None:
+    assert same_device(stated, found) == device
 
 
 def test_the_demos_are_the_same_everywhere() -> None:
@@ -166,4 +180,4 @@ def test_every_part_of_a_gpu_is_part_of_its_class() -> None:
 
 
 def test_libraries_are_installed_packages_by_name() -> None:
-    assert all(name.startswith("nvidia-") and version for name, version in installed_libraries().items())
+    assert all(name.startswith(("nvidia-", "cuda-")) and version for name, version in installed_libraries().items())

@@ -17,7 +17,7 @@ from attestrain.record.spec import RunSpec
 from attestrain.replay.calibration import tolerance_for
 from attestrain.replay.compare import Tolerance
 from attestrain.rules.ledger import Ledger
-from attestrain.train.device import Device, gpus
+from attestrain.train.device import same_device
 from attestrain.train.engine import Engine
 from attestrain.train.environment import environment, environment_digest
 from attestrain.train.task import Task, load_task, package_code_digest, task_code_digest
@@ -76,7 +76,8 @@ def open_case(folder: Path, data: Path | None, on_event: OnEvent) -> Case:
         raise Undecided("nothing was published in this run, so there is nothing to replay")
     task = _task(spec)
     split = _dataset(folder, data, spec).split("train")
-    device = _device(bundle, works)
+    classes = dict.fromkeys(work.receipt.environment for work in works.values())
+    device = same_device(_environment(bundle, digest).get("device") for digest in classes)
     tolerances, other = _classes(bundle, works, environment(spec, task, device))
     return Case(bundle, spec, ledger, works, split, Engine(spec, task, device), tolerances, other, on_event)
 
@@ -122,15 +123,6 @@ def _classes(bundle: Bundle, works: Works, mine: Json) -> tuple[dict[Worker, Tol
             # No calibration: a difference stays unknown, equal bits are still equal.
             tolerances[worker] = None
     return tolerances, frozenset(other)
-
-
-def _device(bundle: Bundle, works: Works) -> Device:
-    """The first device that a worker says to have computed on and that is here too; otherwise the processor."""
-    for digest in dict.fromkeys(work.receipt.environment for work in works.values()):
-        stated = _environment(bundle, digest).get("device")
-        if isinstance(stated, str) and stated in set(Device) and (stated == Device.CPU or gpus()):
-            return Device(stated)
-    return Device.CPU
 
 
 def _environment(bundle: Bundle, digest: Digest) -> Json:

@@ -6,6 +6,7 @@ process that has done so cannot fork children that use it, and a run's roles are
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import numpy as np
@@ -72,6 +73,21 @@ def choose_device(wanted: str, found: int | None = None) -> Device:
         hint = "install a CUDA build of torch (make install TORCH=cuda) and a driver, or choose the device cpu"
         raise UsageError(f"{build} finds no GPU, and {wanted} was asked for", hint=hint)
     return Device(wanted)
+
+
+def same_device(stated: Iterable[object], found: int | None = None) -> Device:
+    """The first device, of those that others state, that is here too; otherwise the processor.
+
+    Args:
+        stated: as environment documents name them, which may be anything.
+        found: number of GPUs; by default they are counted.
+    """
+    for name in stated:
+        if isinstance(name, str) and name in set(Device):
+            device = Device(name)
+            if not device.is_cuda or (gpus() if found is None else found):
+                return device
+    return Device.CPU
 
 
 def put(buffer: torch.Tensor, values: Component) -> None:

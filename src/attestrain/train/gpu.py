@@ -11,7 +11,7 @@ import torch
 from attestrain.record.canonical import Json
 
 _DRIVER = Path("/sys/module/nvidia/version")
-_LIBRARIES = "nvidia-"
+_LIBRARIES = ("nvidia-", "cuda-")
 """Packages whose names begin so hold the libraries of a pip-installed torch (cuBLAS, cuDNN and so on)."""
 
 
