@@ -10,16 +10,9 @@ from attestrain.record.blob import blob_ref
 from attestrain.record.trace import Trace, state_root
 from attestrain.train.engine import Engine
 from attestrain.train.llama import LlamaTask
+from attestrain.train.naming import LEAST_BESIDE, worth_a_thread
 from attestrain.train.state import genesis_state, state_from_blobs, state_refs, state_to_blobs
-from attestrain.train.trace import (
-    LEAST_BESIDE,
-    RoundInputs,
-    RoundWork,
-    SegmentWork,
-    run_round,
-    run_segment,
-    worth_a_thread,
-)
+from attestrain.train.trace import RoundInputs, RoundWork, SegmentWork, run_round, run_segment
 from attestrain.update.header import read_opening
 from attestrain.update.initial import initial_params
 from tests.training import make_inputs, make_spec

@@ -5,10 +5,7 @@ Working and replaying are the same function, `run_segment`: a replay is exact by
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +17,8 @@ from attestrain.record.digest import Digest
 from attestrain.record.names import Branch, Round, Worker
 from attestrain.record.trace import Segment, StepRecord, Trace
 from attestrain.train.engine import Engine
-from attestrain.train.state import State, changed_refs, state_refs
+from attestrain.train.naming import Names, worth_a_thread
+from attestrain.train.state import State
 from attestrain.update.header import UpdateHeader
 
 
@@ -67,12 +65,6 @@ OnSegment = Callable[[int, SegmentWork], None]
 """Called after each segment with its index and what it gave: to show progress, or to stop by raising."""
 
 
-LEAST_BESIDE = 1 << 24
-"""Bytes of a state from which naming it takes long enough (some 10 ms) to be worth another thread."""
-FREE_CORE = 0.75
-"""Part of a core that must be idle for naming beside training to save time."""
-
-
 def run_round(
     engine: Engine,
     inputs: RoundInputs,
@@ -88,15 +80,14 @@ def run_round(
         inputs: what the round depends on besides the state.
         state: where it begins.
         on_segment: told of every segment, in order.
-        beside: name states on another thread while the next segment is computed; None decides by `worth_a_thread`.
-            The result is the same.
+        beside: name states on another thread while the next segment is computed; None decides
+            by `naming.worth_a_thread`. The result is the same.
 
     Raises:
         RunFailed: training diverged.
     """
     states, segments, update = [state], [], b""
-    with ThreadPoolExecutor(1) if (worth_a_thread(engine) if beside is None else beside) else nullcontext() as thread:
-        names = _Names(thread)
+    with Names(beside=worth_a_thread(engine) if beside is None else beside) as names:
         names.add(state)
         for index in range(engine.spec.schedule.segments):
             work = run_segment(engine, inputs, index, states[-1])
@@ -108,47 +99,6 @@ def run_round(
                 on_segment(index, work)
         trace = _trace(engine, inputs, names.all(), segments, blob_ref(update))
     return RoundWork(trace, update, states)
-
-
-def worth_a_thread(engine: Engine) -> bool:
-    """Whether states are large, and a core is idle to name them: always so beside a GPU, which does the training.
-
-    The load average tells how many cores are busy, this process's own included. A wrong guess costs time alone.
-    """
-    if sum(engine.spec.state.values()) < LEAST_BESIDE:
-        return False
-    return engine.device.is_cuda or (os.cpu_count() or 1) - os.getloadavg()[0] >= FREE_CORE
-
-
-class _Names:
-    """Content addresses of a round's states, which are added in order.
-
-    Args:
-        thread: does it beside; None at once. One thread alone keeps the order, and states are never written to.
-    """
-
-    def __init__(self, thread: Executor | None) -> None:
-        self._thread = thread
-        self._pending: list[Future[None]] = []
-        self._named: list[dict[str, BlobRef]] = []
-        self._last: State = {}
-
-    def add(self, state: State) -> None:
-        """Name a state, sooner or later."""
-        if self._thread is None:
-            self._name(state)
-        else:
-            self._pending.append(self._thread.submit(self._name, state))
-
-    def all(self) -> list[dict[str, BlobRef]]:
-        """The names of all states, once they are known."""
-        for pending in self._pending:
-            pending.result()
-        return self._named
-
-    def _name(self, state: State) -> None:
-        self._named.append(changed_refs(state, self._last, self._named[-1]) if self._named else state_refs(state))
-        self._last = state
 
 
 def run_segment(engine: Engine, inputs: RoundInputs, index: int, state: State) -> SegmentWork:
