@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from attestrain.errors import UsageError
-from attestrain.record.bundle import MANIFEST, MODEL, SPEC, MemoryFiles, make_manifest
+from attestrain.record.bundle import MANIFEST, MODEL, SPEC, MemoryFiles, environment_path, make_manifest
+from attestrain.record.canonical import canonical
+from attestrain.record.digest import sha256
 from attestrain.report.events import Line
 from attestrain.report.html import inert_json, write_report
 from attestrain.report.page.figures import MAX_COLUMNS, strip_svg
@@ -20,7 +22,7 @@ from attestrain.report.page.sources import Source
 from attestrain.report.stakes import ChainStory, Shares, shown_coins
 from attestrain.report.story import Story, tell_story
 from attestrain.verify.policy import GUARANTEES
-from tests.attacks.world import World, cover, tiny_dataset, tiny_spec
+from tests.attacks.world import ENVIRONMENT, World, cover, tiny_dataset, tiny_spec
 from tests.unit.report_world import cheat_world, cheated, on_chain, page_of, told, write_bundle
 
 VOID = {"meta", "input", "br", "hr", "img", "link"}
@@ -292,6 +294,24 @@ def test_a_broken_bundle_still_has_a_page(path: str, data: bytes | None) -> None
     files[MANIFEST] = make_manifest(cheat_world().spec.run_id, files).to_bytes()
     text = Page(page_of(files, None)).text
     assert "REFUTED" in text or "UNDECIDED" in text
+
+
+@pytest.mark.parametrize(
+    ("document", "shown"),
+    [
+        ({"device": "cpu", "cpu": "EPYC <b>", "torch": "2.13.0+cpu"}, "cpu, EPYC <b>, torch 2.13.0+cpu"),
+        ({"device": "cuda", "cpu": "EPYC", "gpu": {"name": "H100"}, "torch": "2.13.0"}, "cuda, H100, torch 2.13.0"),
+        ({"device": "x" * 300}, "x" * 200),
+        ({"device": ["list"], "gpu": "text", "cpu": 7}, "['list'], 7"),
+        (None, "a description that cannot be read"),
+    ],
+)
+def test_machines_are_named_as_they_name_themselves(document: dict[str, object] | None, shown: str) -> None:
+    files = MemoryFiles(cheat_world().files)
+    path = environment_path(sha256(ENVIRONMENT))
+    files[path] = b"{" if document is None else canonical(document)
+    files[MANIFEST] = make_manifest(cheat_world().spec.run_id, files).to_bytes()
+    assert f"computed on, as stated {shown} " in " ".join(Page(page_of(files, None)).text.split()) + " "
 
 
 def test_the_same_run_has_the_same_page(whole: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from attestrain.record.blob import blob_ref
 from attestrain.record.trace import Trace, state_root
 from attestrain.train.engine import Engine
 from attestrain.train.llama import LlamaTask
+from attestrain.train.naming import LEAST_BESIDE, worth_a_thread
 from attestrain.train.state import genesis_state, state_from_blobs, state_refs, state_to_blobs
 from attestrain.train.trace import RoundInputs, RoundWork, SegmentWork, run_round, run_segment
 from attestrain.update.header import read_opening
@@ -93,6 +95,37 @@ def test_observer_sees_every_segment_and_may_stop() -> None:
     with pytest.raises(KeyboardInterrupt):
         run_round(engine, make_inputs(engine, initial_params(spec)), genesis_state(spec), watch)
     assert seen == [(0, "adopt"), (1, "inner"), (2, "inner")]
+
+
+def test_naming_states_beside_changes_nothing() -> None:
+    spec = make_spec(steps=8)
+    engine = Engine(spec, LlamaTask())
+    inputs, seen = make_inputs(engine, initial_params(spec)), list[int]()
+    at_once = run_round(engine, inputs, genesis_state(spec), beside=False)
+    beside = run_round(engine, inputs, genesis_state(spec), lambda index, work: seen.append(index), beside=True)
+    assert beside.trace == at_once.trace
+    assert [state_refs(state) for state in beside.states] == list(beside.trace.states)
+    assert seen == list(range(spec.schedule.segments))
+
+
+def test_what_stops_a_round_ends_its_thread() -> None:
+    spec = make_spec()
+    engine = Engine(spec, LlamaTask())
+    threads = threading.active_count()
+
+    def stop(index: int, work: SegmentWork) -> None:
+        assert threading.active_count() == threads + 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_round(engine, make_inputs(engine, initial_params(spec)), genesis_state(spec), stop, beside=True)
+    assert threading.active_count() == threads
+
+
+def test_small_states_are_named_at_once() -> None:
+    spec = make_spec()
+    assert sum(spec.state.values()) < LEAST_BESIDE
+    assert not worth_a_thread(Engine(spec, LlamaTask()))
 
 
 def test_rounds_have_no_other_segments() -> None:

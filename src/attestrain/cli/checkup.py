@@ -58,7 +58,7 @@ def examine(folder: Path) -> list[Symptom]:
     symptoms = [_python(), _packages("verify needs", BASE, "pip install attestrain")]
     training = _packages("train needs", TRAIN, 'pip install "attestrain[train]"', State.WARNING)
     symptoms += [training, _machine(), *_variables(), _disk(folder), _writable(folder), _fork()]
-    return symptoms + ([_determinism()] if training.state is State.OK else [])
+    return symptoms + ([_determinism(), _gpu()] if training.state is State.OK else [])
 
 
 def _python() -> Symptom:
@@ -135,20 +135,32 @@ def _fork() -> Symptom:
     return Symptom("processes", State.PROBLEM, "a forked process does not answer", fix)
 
 
-def _determinism() -> Symptom:
+def _gpu() -> Symptom:
+    """Whether there is a GPU that repeats its bits too."""
+    if find_spec("torch") is None:
+        return Symptom("gpu", State.WARNING, "not examined without torch")
+    from attestrain.train.device import Device, gpus
+
+    if not gpus():
+        return Symptom("gpu", State.OK, "none that torch can use: training runs on the processor")
+    return _determinism("gpu", Device.CUDA.value)
+
+
+def _determinism(name: str = "determinism", device: str = "cpu") -> Symptom:
     """Two engines, the same steps: anything but equal digests makes replay impossible here."""
     if find_spec("torch") is None:
-        return Symptom("determinism", State.WARNING, "not examined without torch")
+        return Symptom(name, State.WARNING, "not examined without torch")
     from attestrain.run.config import demo_config
     from attestrain.run.folder import RunFolder
     from attestrain.run.preparation import prepare
+    from attestrain.train.device import choose_device
     from attestrain.train.engine import Engine
     from attestrain.train.environment import probe
 
-    with tempfile.TemporaryDirectory() as name:
-        prepared = prepare(demo_config(quick=True), RunFolder(Path(name)))
-        first, second = (probe(Engine(prepared.spec, prepared.task)) for _ in range(2))
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare(demo_config(quick=True), RunFolder(Path(folder)))
+        first, second = (probe(Engine(prepared.spec, prepared.task, choose_device(device))) for _ in range(2))
     if first == second:
-        return Symptom("determinism", State.OK, f"equal steps give equal bits (probe {first.hex()[:16]})")
+        return Symptom(name, State.OK, f"equal steps give equal bits (probe {first.hex()[:16]})")
     fix = "replay cannot be exact here: another torch build, or report this with the output of --json"
-    return Symptom("determinism", State.PROBLEM, "equal steps gave different bits", fix)
+    return Symptom(name, State.PROBLEM, "equal steps gave different bits", fix)

@@ -28,6 +28,9 @@ def run(
     patience: Annotated[
         float, typer.Option("--patience", min=1, metavar="SECONDS", help="Without an answer, until giving up.")
     ] = 600.0,
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda-tf32; auto: a GPU if there is one.")
+    ] = "auto",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -45,6 +48,7 @@ def run(
     from attestrain.run.holding import held, make_folder
     from attestrain.run.invite import load_invite
     from attestrain.run.joining import join
+    from attestrain.train.device import choose_device
 
     found = load_invite(invite, fingerprint)
     if fingerprint is None:
@@ -53,6 +57,6 @@ def run(
     make_folder(own.path)
     with held(own):
         say(f"joining {found.door.url} as {found.role} {found.slot}, in {shown_path(own.path)}", quiet=quiet)
-        join(found, own, lambda text: say(text, quiet=quiet), patience)
+        join(found, own, lambda text: say(text, quiet=quiet), patience, choose_device(device))
     if json:
         emit({"run": found.run.hex(), "role": found.role, "slot": found.slot, "folder": str(own.path)})

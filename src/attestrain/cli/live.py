@@ -169,9 +169,10 @@ def _newly_absent(story: Story, round_: int) -> str:
 
 def summary(story: Story) -> str:
     """What is being trained, by whom."""
+    device = f", on {story.device}" if story.device else ""
     return (
         f"{story.parameters:,} parameters, {story.rounds} rounds of {story.steps} steps, "
-        f"{len(story.workers)} workers, {story.auditors} auditor{'' if story.auditors == 1 else 's'}"
+        f"{len(story.workers)} workers, {story.auditors} auditor{'' if story.auditors == 1 else 's'}{device}"
     )
 
 

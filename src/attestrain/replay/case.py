@@ -17,6 +17,7 @@ from attestrain.record.spec import RunSpec
 from attestrain.replay.calibration import tolerance_for
 from attestrain.replay.compare import Tolerance
 from attestrain.rules.ledger import Ledger
+from attestrain.train.device import same_device
 from attestrain.train.engine import Engine
 from attestrain.train.environment import environment, environment_digest
 from attestrain.train.task import Task, load_task, package_code_digest, task_code_digest
@@ -75,8 +76,10 @@ def open_case(folder: Path, data: Path | None, on_event: OnEvent) -> Case:
         raise Undecided("nothing was published in this run, so there is nothing to replay")
     task = _task(spec)
     split = _dataset(folder, data, spec).split("train")
-    tolerances, other = _classes(bundle, works, environment(spec, task))
-    return Case(bundle, spec, ledger, works, split, Engine(spec, task), tolerances, other, on_event)
+    classes = dict.fromkeys(work.receipt.environment for work in works.values())
+    device = same_device(_environment(bundle, digest).get("device") for digest in classes)
+    tolerances, other = _classes(bundle, works, environment(spec, task, device))
+    return Case(bundle, spec, ledger, works, split, Engine(spec, task, device), tolerances, other, on_event)
 
 
 def _task(spec: RunSpec) -> Task:

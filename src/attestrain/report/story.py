@@ -57,6 +57,8 @@ class Story:
     allreduce: int = 0
     """Bytes one worker would upload in fp32 AllReduce of the same steps."""
     auditors: int = 0
+    device: str = ""
+    """What the run's own machine computes on."""
     workers: dict[int, WorkerStory] = field(default_factory=dict)
     losses: list[tuple[int, float]] = field(default_factory=list)
     """Validation loss after that many completed rounds."""
@@ -126,6 +128,7 @@ def _start(story: Story, line: Line) -> None:
     story.run, story.name, story.dataset = line.text("run"), line.text("name"), line.text("dataset_digest")
     story.parameters, story.rounds, story.steps = (line.integer(key) for key in ("parameters", "rounds", "steps"))
     story.allreduce, story.auditors = line.integer("allreduce"), line.integer("auditors")
+    story.device = line.text("device")
     for worker in range(line.integer("workers")):
         story.workers.setdefault(worker, WorkerStory(worker))
     story.started = line.time if story.started is None else story.started

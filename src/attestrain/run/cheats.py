@@ -17,6 +17,7 @@ from attestrain.record.spec import RunSpec
 from attestrain.record.trace import StepRecord
 from attestrain.run.follower import Follower
 from attestrain.run.worker import Seat, WorkerRole
+from attestrain.train.device import Device
 from attestrain.train.engine import Engine
 from attestrain.train.state import State
 from attestrain.train.task import Task
@@ -27,8 +28,8 @@ from attestrain.update.header import UpdateHeader
 class Cheat(Engine):
     """An engine that is honest until round ``from_round``."""
 
-    def __init__(self, spec: RunSpec, task: Task, from_round: int) -> None:
-        super().__init__(spec, task)
+    def __init__(self, spec: RunSpec, task: Task, from_round: int, device: Device = Device.CPU) -> None:
+        super().__init__(spec, task, device)
         self._honest_steps = from_round * spec.schedule.steps
         self._from_round = from_round
 
@@ -121,14 +122,14 @@ def require_cheat(kind: str) -> None:
         raise UsageError(f"no cheat is called {kind!r}", hint=f"there are: {', '.join([*CHEATS, *CARRIED])}")
 
 
-def make_cheat(kind: str, spec: RunSpec, task: Task, from_round: Round) -> Engine:
+def make_cheat(kind: str, spec: RunSpec, task: Task, from_round: Round, device: Device = Device.CPU) -> Engine:
     """The engine of a cheat; one that cheats between rounds has an honest engine.
 
     Raises:
         UsageError: no cheat is called that.
     """
     require_cheat(kind)
-    return Engine(spec, task) if kind in CARRIED else CHEATS[kind](spec, task, from_round)
+    return Engine(spec, task, device) if kind in CARRIED else CHEATS[kind](spec, task, from_round, device)
 
 
 class DoctoringWorker(WorkerRole):

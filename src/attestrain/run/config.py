@@ -204,8 +204,9 @@ class EvidenceSection(Section):
 
 
 class LocalSection(Section):
-    """Running on this machine: how long a round may wait for its workers, what is kept for later replays."""
+    """Running on this machine: on what, how long a round may wait for its workers, what is kept for later replays."""
 
+    device: Literal["auto", "cpu", "cuda", "cuda-tf32"] = Field("auto", description="auto: cuda if there is a GPU")
     deadline: float = Field(600.0, gt=0, description="most seconds a round waits for somebody missing")
     keep_states_every: int = Field(10, ge=1, description="rounds between the states a stranger's replay starts from")
     validation_sequences: int = Field(128, ge=1)
@@ -367,7 +368,7 @@ _DEMO: dict[str, Any] = {
     "audit": {"auditors": 3},
     "trust": {"preset": "full"},
     "cheat": [_CHEAT],
-    "local": {"solo": True},
+    "local": {"device": "cpu", "solo": True},
 }
 _QUICK: dict[str, Any] = {
     "run": {"name": "quick", "seed": 1},
@@ -378,5 +379,5 @@ _QUICK: dict[str, Any] = {
     "audit": {"fraction": 0.5, "auditors": 3},
     "trust": {"preset": "full"},
     "cheat": [_CHEAT],
-    "local": {"solo": True, "keep_states_every": 4, "validation_sequences": 64},
+    "local": {"device": "cpu", "solo": True, "keep_states_every": 4, "validation_sequences": 64},
 }

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 from attestrain.corpus.dataset import Dataset
 from attestrain.record.dataset import SplitName
+from attestrain.record.spec import RunSpec
+from attestrain.run.apart import Pause, apart
+from attestrain.train.device import Device
 from attestrain.train.engine import Engine
 from attestrain.train.evaluate import mean_loss
+from attestrain.train.task import Task
+
+Evaluate = Callable[[npt.NDArray[np.float32]], float | None]
+"""Mean loss of parameters in nats per token, or None if there is nothing to evaluate on."""
 
 
 class Evaluator:
@@ -30,3 +39,12 @@ class Evaluator:
     def __call__(self, params: npt.NDArray[np.float32]) -> float | None:
         """Mean loss in nats per token, or None if the split is empty."""
         return None if self._sequences is None else mean_loss(self._engine, params, self._sequences)
+
+
+def conductors_evaluator(
+    spec: RunSpec, task: Task, dataset: Dataset, count: int, device: Device, pause: Pause
+) -> Evaluate:
+    """An evaluator for the process that forks the roles: on a GPU every evaluation is a process of its own."""
+    if not device.is_cuda:
+        return Evaluator(Engine(spec, task, device), dataset, count)
+    return lambda params: apart(lambda: Evaluator(Engine(spec, task, device), dataset, count)(params), pause)

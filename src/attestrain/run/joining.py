@@ -50,6 +50,7 @@ from attestrain.settle.client import ChainClient
 from attestrain.settle.contracts import PATIENCE as CHAIN_PATIENCE
 from attestrain.settle.contracts import require_genuine
 from attestrain.settle.rpc import Rpc
+from attestrain.train.device import Device
 from attestrain.train.engine import Engine
 from attestrain.train.environment import environment
 from attestrain.update.checkpoint import load_checkpoint
@@ -66,7 +67,7 @@ ATTEMPTS = 3
 Say = Callable[[str], None]
 
 
-def join(invite: Invite, run: RunFolder, say: Say, patience: float = PATIENCE) -> None:
+def join(invite: Invite, run: RunFolder, say: Say, patience: float = PATIENCE, device: Device = Device.CPU) -> None:
     """Take part in a network until its run is over, in a folder that is held.
 
     Args:
@@ -74,6 +75,7 @@ def join(invite: Invite, run: RunFolder, say: Say, patience: float = PATIENCE) -
         run: the participant's own folder.
         say: told what happens, for people.
         patience: seconds without an answer after which the network is taken to be gone.
+        device: what to compute on.
 
     Raises:
         Interrupted: stopped by the user, after leaving the network if that was by Ctrl-C.
@@ -81,7 +83,7 @@ def join(invite: Invite, run: RunFolder, say: Say, patience: float = PATIENCE) -
         UsageError: this machine cannot take part.
         Refuted: the network lies.
     """
-    participant = _Participant(invite, run, say, patience)
+    participant = _Participant(invite, run, say, patience, device)
     try:
         with _stopping() as stopped:
             try:
@@ -121,7 +123,7 @@ def _stopping() -> Iterator[_Signal]:
 class _Participant:
     """One participant's way through a run."""
 
-    def __init__(self, invite: Invite, run: RunFolder, say: Say, patience: float) -> None:
+    def __init__(self, invite: Invite, run: RunFolder, say: Say, patience: float, device: Device) -> None:
         self._invite = invite
         self._run = run
         self._say = say
@@ -129,6 +131,7 @@ class _Participant:
         # Verifiers pin the accounts of auditors beforehand, so an auditor's invitation holds its key.
         self._key = invite.key if invite.role == "auditor" else self._keys.signing("participant")
         self._patience = patience
+        self._device = device
         self._dial(patience)
         self._seat: Seat | None = None
         self._prepared: Prepared | None = None
@@ -155,11 +158,12 @@ class _Participant:
         self._terms = fetch_terms(self._caller)
         fetch_dataset(self._caller, self._run, spec)
         self._prepared = reopen(self._run)
-        described = self._exchange.describe("environments", canonical(environment(self._spec, self._prepared.task)))
+        document = environment(self._spec, self._prepared.task, self._device)
+        described = self._exchange.describe("environments", canonical(document))
         follower = self._follow()
         self._catch_up(follower)
         self._seat = self._take_seat(follower.ledger, described)
-        self._say(f"joined run {invite.run.hex()[:12]} as {invite.role} {invite.slot}")
+        self._say(f"joined run {invite.run.hex()[:12]} as {invite.role} {invite.slot}, computing on {self._device}")
         self._play(follower, self._seat)
         self._say_end(follower.ledger)
         self._take_pay()
@@ -254,16 +258,17 @@ class _Participant:
         if self._invite.role == "worker":
             self._worker(follower, seat).run()
             return
-        engine, client = Engine(self._spec, self._known.task), self._client()
+        engine, client = self._engine(), self._client()
         jury = None if client is None else Jury(client, self._spec.run_id, seat.folder / "votes")
         AuditorRole(seat, follower, engine, self._split(), jury).run()
 
     def _worker(self, follower: Follower, seat: Seat) -> WorkerRole:
         if self._terms is None:
             raise AssertionError("the terms are not known yet")
-        return WorkerRole(
-            seat, follower, Engine(self._spec, self._known.task), self._split(), self._terms.keep_states_every
-        )
+        return WorkerRole(seat, follower, self._engine(), self._split(), self._terms.keep_states_every)
+
+    def _engine(self) -> Engine:
+        return Engine(self._spec, self._known.task, self._device)
 
     def _say_end(self, ledger: Ledger) -> None:
         mine = faults(ledger).get(self._invite.slot) if self._invite.role == "worker" else None

@@ -33,8 +33,8 @@ class Narrator:
             self._count(Signed.from_bytes(entry).statement)
         sequencer.observers.append(self)
 
-    def announce(self, dataset: Dataset, auditors: int) -> None:
-        """Tell what the run is."""
+    def announce(self, dataset: Dataset, auditors: int, device: str) -> None:
+        """Tell what the run is, and what it is computed on here."""
         spec = self._ledger.spec
         self._events.emit(
             "start",
@@ -45,6 +45,7 @@ class Narrator:
             steps=spec.schedule.steps,
             workers=spec.schedule.workers,
             auditors=auditors,
+            device=str(device),
             sequences=dataset.split("train").sequences,
             dataset=dataset.manifest.name,
             dataset_digest=dataset.manifest.digest.hex(),

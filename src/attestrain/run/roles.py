@@ -33,6 +33,7 @@ from attestrain.run.service.client import Caller, HttpBlobs, HttpExchange
 from attestrain.run.stage import SOLO, Stage, slots_of
 from attestrain.run.worker import KEY_EPOCH, Seat, WorkerRole
 from attestrain.settle.client import ChainClient
+from attestrain.train.device import Device
 from attestrain.train.engine import Engine
 from attestrain.train.task import Task
 
@@ -52,6 +53,7 @@ class Cast:
         task: Task,
         keys: Keyring,
         environment: Digest,
+        device: Device,
         stage: Stage,
         chain: OnChain | None = None,
         pki: DevPki | None = None,
@@ -62,6 +64,7 @@ class Cast:
         self._dataset = dataset
         self._task = task
         self._environment = environment
+        self._device = device
         self._chain = chain
         self._door: Door | None = None
         self._stage = stage
@@ -100,6 +103,9 @@ class Cast:
             raise AssertionError("a process runs before the cast was started")
         return Caller(self._door, key)
 
+    def _engine(self) -> Engine:
+        return Engine(self._spec, self._task, self._device)
+
     def _work(self, slot: Worker) -> None:
         caller = self._dial(self._keys[f"worker-{slot}"][0])
         exchange = HttpExchange(caller)
@@ -108,9 +114,9 @@ class Cast:
         keep = self._config.local.keep_states_every
         cheat = next((cheat for cheat in self._config.cheat if cheat.worker == slot), None)
         if cheat is None:
-            WorkerRole(seat, follower, Engine(self._spec, self._task), split, keep).run()
+            WorkerRole(seat, follower, self._engine(), split, keep).run()
             return
-        engine = make_cheat(cheat.kind, self._spec, self._task, Round(cheat.from_round))
+        engine = make_cheat(cheat.kind, self._spec, self._task, Round(cheat.from_round), self._device)
         if cheat.kind in CARRIED:
             DoctoringWorker(seat, follower, engine, split, keep, kind=cheat.kind, from_round=cheat.from_round).run()
         else:
@@ -121,7 +127,7 @@ class Cast:
         exchange = HttpExchange(caller)
         client = self._client("auditor", slot)
         seat = self._join("auditor", slot, exchange, client)
-        follower, engine = Follower(self._spec, exchange, HttpBlobs(caller)), Engine(self._spec, self._task)
+        follower, engine = Follower(self._spec, exchange, HttpBlobs(caller)), self._engine()
         jury = None if client is None else Jury(client, self._spec.run_id, seat.folder / "votes")
         AuditorRole(seat, follower, engine, self._dataset.split("train"), jury).run()
 
@@ -147,8 +153,8 @@ class Cast:
 
     def _solo(self) -> None:
         exchange = HttpExchange(self._dial(self._solo_key))
-        engine = Engine(self._spec, self._task)
-        evaluate = Evaluator(Engine(self._spec, self._task), self._dataset, self._config.local.validation_sequences)
+        engine = self._engine()
+        evaluate = Evaluator(self._engine(), self._dataset, self._config.local.validation_sequences)
         rounds = self._spec.schedule.rounds
         every, effort = max(1, rounds // SOLO_POINTS), Effort()
         for round_, params in train_solo(engine, self._dataset):

@@ -22,12 +22,13 @@ from attestrain.record.statements import LogOpen, RunClose
 from attestrain.rules.admission import TRUNK
 from attestrain.rules.faults import Fault, faults
 from attestrain.rules.payouts import Payouts
+from attestrain.run.apart import apart
 from attestrain.run.baseline import allreduce_bytes
 from attestrain.run.bundling import export_model, write_bundle
 from attestrain.run.config import RunConfig, load_config
 from attestrain.run.config_text import config_toml
 from attestrain.run.effort import Effort, Tally, effort_of
-from attestrain.run.evaluation import Evaluator
+from attestrain.run.evaluation import Evaluate, conductors_evaluator
 from attestrain.run.events import EventLog, Watcher
 from attestrain.run.examination import Examination
 from attestrain.run.folder import RunFolder
@@ -52,7 +53,7 @@ from attestrain.run.terms import Terms
 from attestrain.store.atomic import write_atomic
 from attestrain.store.blobs import BlobStore
 from attestrain.store.log import DurableLog
-from attestrain.train.engine import Engine
+from attestrain.train.device import choose_device
 from attestrain.train.environment import environment, environment_digest
 from attestrain.update.checkpoint import Checkpoint
 from attestrain.verify.policy import ChainPin
@@ -173,6 +174,7 @@ class _Session:
         self.spec = prepared.spec
         self.dataset = prepared.dataset
         self.task = prepared.task
+        self.device = choose_device(config.local.device)
         self.keys = keys
         self.events = events
         self.log = log
@@ -223,12 +225,13 @@ class _Session:
         Raises:
             UsageError: the run was begun in another one, whose receipts this one cannot continue.
         """
-        document = environment(self.spec, self.task)
+        describe = functools.partial(environment, self.spec, self.task, self.device)
+        document = apart(describe) if self.device.is_cuda else describe()
         digest = environment_digest(document)
         joined, ours = self.sequencer.ledger.joins, self.stage.local
         joins = [item.statement for (role, _), held in joined.items() if role in ours for item in held]
         if any(join.environment != digest for join in joins):
-            hint = "resume it with the torch build, thread settings and kind of CPU that it began with"
+            hint = "resume it with the torch build, local.device, settings and kind of processor that it began with"
             raise UsageError("this run was begun in another environment, which computes other bits", hint=hint)
         self.run.environments.mkdir(exist_ok=True)
         write_atomic(self.run.environments / f"{digest.hex()}.json", canonical(document))
@@ -236,7 +239,7 @@ class _Session:
 
     def play(self) -> Outcome:
         """The whole run, or what is left of it."""
-        evaluate = Evaluator(Engine(self.spec, self.task), self.dataset, self.config.local.validation_sequences)
+        evaluate = self._evaluator()
         try:
             if self.sequencer.ledger.run_close is not None:
                 final = self.conductor.aggregate(Round(self.spec.schedule.rounds - 1)).checkpoint
@@ -250,10 +253,14 @@ class _Session:
             if self.chain is not None:
                 self.chain.close()
 
-    def _conduct(self, evaluate: Evaluator) -> Checkpoint:
+    def _evaluator(self) -> Evaluate:
+        count, pause = self.config.local.validation_sequences, self.network.service.paused
+        return conductors_evaluator(self.spec, self.task, self.dataset, count, self.device, pause)
+
+    def _conduct(self, evaluate: Evaluate) -> Checkpoint:
         """From opening to close, with everybody there."""
-        self.narrator.announce(self.dataset, self.config.audit.auditors)
-        shared = (self.environment, self.stage, self.chain, self.pki)
+        self.narrator.announce(self.dataset, self.config.audit.auditors, self.device)
+        shared = (self.environment, self.device, self.stage, self.chain, self.pki)
         cast = Cast(self.config, self.run, self.spec, self.dataset, self.task, self.keys, *shared)
         try:
             if self.chain is not None:
@@ -302,7 +309,7 @@ class _Session:
         known = (self.note_key.verifier, self._auditors(), chain, self._evidence_roots() or ())
         write_atomic(self.run.policy, run_policy(self.config, self.spec, *known).to_toml().encode("utf-8"))
 
-    def _play_rounds(self, evaluate: Evaluator) -> Checkpoint:
+    def _play_rounds(self, evaluate: Evaluate) -> Checkpoint:
         """Every round in order. A round is evaluated while the workers already train the next one."""
         rounds, ledger = self.spec.schedule.rounds, self.sequencer.ledger
         final: Checkpoint | None = None
@@ -325,7 +332,7 @@ class _Session:
         self.conductor.hear_audits(Round(rounds))
         return final
 
-    def _evaluate(self, round_: Round, checkpoint: Checkpoint, evaluate: Evaluator) -> None:
+    def _evaluate(self, round_: Round, checkpoint: Checkpoint, evaluate: Evaluate) -> None:
         with self.effort.on("evaluation"):
             self.loss = evaluate(checkpoint.params)
         self.events.emit("evaluated", round=round_, loss=self.loss)

@@ -20,6 +20,7 @@ from attestrain.record.spec import RunSpec
 from attestrain.record.trace import StepRecord
 from attestrain.train.adoption import adopted, drift
 from attestrain.train.determinism import determinism
+from attestrain.train.device import Device, put, taken
 from attestrain.train.flat import FlatModel
 from attestrain.train.optimizers import make_optimizer
 from attestrain.train.schedule import bits_float, float_bits
@@ -35,19 +36,22 @@ from attestrain.update.header import UpdateHeader
 class Engine:
     """Executes one run's segments in this process.
 
+    Model and optimizer live on ``device``; states are host arrays, loaded before a segment, copied out after it.
+
     Raises:
-        UsageError: the task or the optimizer is not the one that the spec describes.
+        UsageError: the task or the optimizer is not the one that the spec describes, or the device cannot be used.
     """
 
-    def __init__(self, spec: RunSpec, task: Task) -> None:
-        determinism()
+    def __init__(self, spec: RunSpec, task: Task, device: Device = Device.CPU) -> None:
+        determinism(device)
+        self.device = device
         self.spec = spec
         self.task = task
         if spec.state != state_sizes(spec.layout, spec.inner.name, spec.codec, spec.overlap):
             raise UsageError("the run spec's state is not that of its optimizer, codec and overlap")
         if spec.schedule.sequence_tokens > positive_setting(spec.task.config, "context"):
             raise UsageError("the run spec's sequences are longer than the model's context")
-        self.model = FlatModel(task.build_model(spec.task.config), spec.layout)
+        self.model = FlatModel(task.build_model(spec.task.config), spec.layout, device.torch)
         self._optimizer = make_optimizer(spec.inner, self.model)
         self._clip = float(spec.inner.settings["clip"])
 
@@ -79,7 +83,7 @@ class Engine:
             self._step(batch, bits, index)
             for index, (batch, bits) in enumerate(zip(batches, rates, strict=True), start + 1)
         ]
-        buffers = {name: frozen(buffer.numpy().copy()) for name, buffer in self._optimizer.buffers.items()}
+        buffers = {name: frozen(taken(buffer)) for name, buffer in self._optimizer.buffers.items()}
         cursor = counter(start + len(records))
         return {**state, PARAMS: frozen(self.model.params()), **buffers, CURSOR: cursor}, records
 
@@ -104,7 +108,7 @@ class Engine:
     def _load(self, state: State) -> None:
         self.model.load(state[PARAMS].view(np.float32))
         for name, buffer in self._optimizer.buffers.items():
-            buffer.numpy()[:] = state[name]
+            put(buffer, state[name])
         self.model.module.train()
 
     def _step(self, batch: Batch, rate_bits: int, index: int) -> StepRecord:
@@ -126,7 +130,7 @@ class Engine:
     def _pass(self, batch: Batch) -> float:
         """Loss of a batch, whose gradients are added to the model's: in equal parts, so that large batches fit."""
         value, parts = 0.0, self.spec.schedule.accumulate
-        for part in torch.from_numpy(batch.tokens).chunk(parts):
+        for part in torch.from_numpy(batch.tokens).to(self.device.torch).chunk(parts):
             loss = self.task.loss(self.model.module, part)
             (loss if parts == 1 else loss / parts).backward()
             value += float(loss.detach())

@@ -22,7 +22,9 @@ from attestrain.record.names import Branch, Round, RunId, Worker
 from attestrain.record.spec import RunSpec
 from attestrain.record.trace import state_root
 from attestrain.train.determinism import determinism, settings
+from attestrain.train.device import Device
 from attestrain.train.engine import Engine
+from attestrain.train.gpu import Gpu, this_gpu
 from attestrain.train.state import genesis_state, state_refs
 from attestrain.train.task import Task, positive_setting
 from attestrain.update.header import UpdateHeader
@@ -37,28 +39,41 @@ _CPU_FLAG = re.compile(r"(avx|fma|f16c|amx|sse4|asimd|sve|bf16|i8mm)")
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
-def environment(spec: RunSpec, task: Task) -> Json:
-    """Describe this process's environment for ``spec``.
+def environment(spec: RunSpec, task: Task, device: Device = Device.CPU) -> Json:
+    """Describe this process's environment for ``spec`` on ``device``.
 
     Raises:
-        UsageError: the task is not the spec's.
+        UsageError: the task is not the spec's, or the device cannot be used.
     """
-    determinism()
+    determinism(device)
+    engine = Engine(spec, task, device)
+    return {**described(device, this_gpu() if device.is_cuda else None), "probe": probe(engine).hex()}
+
+
+def described(device: Device, gpu: Gpu | None) -> Json:
+    """The document without its probe: what is known of machine, build and settings.
+
+    The processor stands in that of a GPU too: a task may compute tables on it.
+
+    Args:
+        device: what the process computes on; `determinism` has been called for it.
+        gpu: the GPU, if it is one.
+    """
     model, flags = _cpu()
-    return {
+    document: Json = {
         "format": FORMAT,
         "torch": torch.__version__,
         "torch_git": str(torch.version.git_version),
         "torch_build": sha256(torch.__config__.show().encode()).hex(),
-        "device": "cpu",
+        "device": device.value,
         "cpu": model,
         "cpu_flags": flags,
         "capability": torch.backends.cpu.get_cpu_capability(),
         "machine": platform.machine(),
         "libc": " ".join(platform.libc_ver()).strip(),
-        "settings": settings(),
-        "probe": probe(Engine(spec, task)).hex(),
+        "settings": settings(device),
     }
+    return document if gpu is None else {**document, "gpu": gpu.to_json()}
 
 
 def environment_digest(document: Json) -> Digest:

@@ -31,6 +31,6 @@ def mean_loss(
     total = 0.0
     with torch.no_grad():
         for at in range(0, len(sequences), batch):
-            part = torch.from_numpy(np.ascontiguousarray(sequences[at : at + batch]))
+            part = torch.from_numpy(np.ascontiguousarray(sequences[at : at + batch])).to(engine.device.torch)
             total += float(engine.task.loss(module, part)) * len(part)
     return total / len(sequences)

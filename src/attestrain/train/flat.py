@@ -12,7 +12,9 @@ import torch
 
 from attestrain.errors import UsageError
 from attestrain.record.layout import Layout
+from attestrain.train.device import put, taken
 
+CPU = torch.device("cpu")
 NORM_BLOCK = 4096
 """Values per partial sum of a norm, and the size to which gradient buffers are padded with zeros."""
 
@@ -23,13 +25,15 @@ class FlatModel:
     Args:
         module: the model; its parameters are replaced by views and their values by zeros.
         layout: the tensors it must have, in order.
+        device: where model and buffers live.
 
     Raises:
         UsageError: the module does not have this layout (the task's code is not the run's), or it keeps values that
             outlive a step outside of its parameters.
     """
 
-    def __init__(self, module: torch.nn.Module, layout: Layout) -> None:
+    def __init__(self, module: torch.nn.Module, layout: Layout, device: torch.device = CPU) -> None:
+        module.to(device)  # what is no parameter, as tables are, moves with it
         parameters = list(module.named_parameters())
         if [(n, tuple(p.shape)) for n, p in parameters] != [(t.name, t.shape) for t in layout.tensors]:
             raise UsageError("the task builds another model than the run spec describes", hint="use the run's version")
@@ -40,8 +44,8 @@ class FlatModel:
             )
         self.module = module
         self.layout = layout
-        self.values = torch.zeros(layout.parameters)
-        self._padded = torch.zeros(-(-layout.parameters // NORM_BLOCK) * NORM_BLOCK)
+        self.values = torch.zeros(layout.parameters, device=device)
+        self._padded = torch.zeros(-(-layout.parameters // NORM_BLOCK) * NORM_BLOCK, device=device)
         self.grads = self._padded[: layout.parameters]
         for (_, parameter), (tensor, start, end) in zip(parameters, layout.offsets(), strict=True):
             parameter.data = self.values[start:end].view(tensor.shape)
@@ -49,11 +53,11 @@ class FlatModel:
 
     def load(self, values: npt.NDArray[np.float32]) -> None:
         """Take parameter values, flat, in layout order."""
-        self.values.numpy()[:] = values
+        put(self.values, values)
 
     def params(self) -> npt.NDArray[np.float32]:
         """A copy of the parameter values."""
-        return self.values.numpy().copy()
+        return taken(self.values)
 
     def grad_norm(self) -> float:
         """Euclidean norm of the gradient, summed in an order that no number of threads changes.

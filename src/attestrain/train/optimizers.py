@@ -42,7 +42,7 @@ def make_optimizer(inner: Inner, model: FlatModel) -> InnerOptimizer:
     """
     settings = {key: float(value) for key, value in inner_settings(inner.name, inner.settings).items()}
     sizes = optimizer_sizes(model.layout, inner.name)
-    buffers = {name: torch.zeros(size) for name, size in sizes.items()}
+    buffers = {name: torch.zeros(size, device=model.values.device) for name, size in sizes.items()}
     if inner.name == "gradient":
         return Gradients(model, buffers)
     if inner.name == "sgd":
@@ -62,11 +62,13 @@ class _AdamSlices:
         settings: dict[str, float],
     ) -> None:
         self._settings = settings
+        self._device = model.values.device
         self._slices = _adam_slices(model, {tensor.name for tensor in tensors}, m, v)
 
     def step(self, rate: float, index: int) -> None:
         """One AdamW step; bias correction is that of step ``index``."""
         s = self._settings
+        count = torch.full((), float(index), device=self._device)
         for decay, (values, grads, m, v) in self._slices.items():
             torch._fused_adamw_(
                 values,
@@ -74,7 +76,7 @@ class _AdamSlices:
                 m,
                 v,
                 [],
-                [torch.tensor(float(index))] * len(values),
+                [count] * len(values),
                 lr=rate,
                 beta1=s["beta1"],
                 beta2=s["beta2"],

@@ -17,7 +17,8 @@ from attestrain.record.digest import Digest
 from attestrain.record.names import Branch, Round, Worker
 from attestrain.record.trace import Segment, StepRecord, Trace
 from attestrain.train.engine import Engine
-from attestrain.train.state import State, changed_refs, state_refs
+from attestrain.train.naming import Names, worth_a_thread
+from attestrain.train.state import State
 from attestrain.update.header import UpdateHeader
 
 
@@ -64,22 +65,39 @@ OnSegment = Callable[[int, SegmentWork], None]
 """Called after each segment with its index and what it gave: to show progress, or to stop by raising."""
 
 
-def run_round(engine: Engine, inputs: RoundInputs, state: State, on_segment: OnSegment | None = None) -> RoundWork:
+def run_round(
+    engine: Engine,
+    inputs: RoundInputs,
+    state: State,
+    on_segment: OnSegment | None = None,
+    *,
+    beside: bool | None = None,
+) -> RoundWork:
     """Execute a whole worker-round from ``state``, the one that the worker's previous round ended with.
+
+    Args:
+        engine: executes.
+        inputs: what the round depends on besides the state.
+        state: where it begins.
+        on_segment: told of every segment, in order.
+        beside: name states on another thread while the next segment is computed; None decides
+            by `naming.worth_a_thread`. The result is the same.
 
     Raises:
         RunFailed: training diverged.
     """
-    states, refs, segments, update = [state], [state_refs(state)], [], b""
-    for index in range(engine.spec.schedule.segments):
-        work = run_segment(engine, inputs, index, states[-1])
-        refs.append(changed_refs(work.state, states[-1], refs[-1]))
-        states.append(work.state)
-        segments.append(work.segment)
-        update = work.update if work.update is not None else update
-        if on_segment is not None:
-            on_segment(index, work)
-    trace = _trace(engine, inputs, refs, segments, blob_ref(update))
+    states, segments, update = [state], [], b""
+    with Names(beside=worth_a_thread(engine) if beside is None else beside) as names:
+        names.add(state)
+        for index in range(engine.spec.schedule.segments):
+            work = run_segment(engine, inputs, index, states[-1])
+            names.add(work.state)
+            states.append(work.state)
+            segments.append(work.segment)
+            update = work.update if work.update is not None else update
+            if on_segment is not None:
+                on_segment(index, work)
+        trace = _trace(engine, inputs, names.all(), segments, blob_ref(update))
     return RoundWork(trace, update, states)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from attestrain.record.bundle import DATASET, MODEL, SPEC
+from attestrain.report.page.machines import machines
 from attestrain.report.page.reading import Reading
 from attestrain.report.page.sources import Cited, Sources, short
 from attestrain.report.units import counted, shown_bytes
@@ -116,7 +117,7 @@ def _schedule(reading: Reading, sources: Sources) -> list[tuple[str, Cited]]:
         ("findings that prove a fault", str(spec.audit_votes)),
         ("beacon", "from the chain" if spec.beacon_mode == "chain" else "recorded by the operator"),
     )
-    return [(label, Cited(text, said)) for label, text in rows]
+    return [(label, Cited(text, said)) for label, text in rows] + machines(reading, sources)
 
 
 def _settings(settings: dict[str, str]) -> str:
