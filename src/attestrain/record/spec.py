@@ -119,8 +119,7 @@ class Overlap:
 
     Attributes:
         fragments: parts of the model; round r synchronises part r modulo their number (`update.fragments`).
-        shares: parts of a fragment's blocks; in round r, worker k sends part r + k modulo their number, and what the
-            other parts hold stays in its error feedback.
+        shares: parts of a fragment's blocks; in round r, worker k sends part r + k modulo their number.
         delay: rounds between an update and the checkpoint with it reaching the workers, who train on meanwhile: 0 or 1.
         blend: fraction of a worker's own drift that it keeps when it takes a checkpoint, a decimal text in 0 .. 1.
     """

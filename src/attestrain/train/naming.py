@@ -1,7 +1,7 @@
 """Names of a round's states, found while the next segment is computed.
 
-A name is SHA-256 over the whole state, parameters and optimizer buffers. States are never written to, so a second thread
-can read one while the engine makes the next; both let go of the interpreter in their inner loops.
+A name is SHA-256 over the whole state, parameters and optimizer buffers. States are never written to, so a second
+thread can read one while the engine makes the next; both let go of the interpreter in their inner loops.
 """
 
 from __future__ import annotations

@@ -14,14 +14,14 @@ COUNTERS = (CURSOR, SYNCED)
 """Components that are one integer of eight bytes; all others are float32."""
 COUNTER_BYTES = 8
 LOSSLESS = ("dense",)
-"""Codecs that express every value as it is."""
+"""Codecs that leave nothing out, and so nothing to feed back."""
 
 
 def protocol_components(layout: Layout, codec: Codec, overlap: Overlap) -> dict[str, int]:
     """Size in bytes of every component but the optimizer's.
 
-    ``params``; ``cursor``, the inner steps that this worker has executed; ``ef``, what updates have left out so far
-    (where they leave anything out); ``codec``, what the codec remembers, fragment after fragment (where it remembers
+    ``params``; ``cursor``, the inner steps that this worker has executed; ``ef``, what compression has left out so far
+    (not for a lossless codec); ``codec``, what the codec remembers, fragment after fragment (where it remembers
     anything); ``start``, the parameters that the round started from (with a delay, where that is no checkpoint);
     ``synced``, the last checkpoint taken (with fragments, which are taken one at a time).
 
@@ -30,7 +30,7 @@ def protocol_components(layout: Layout, codec: Codec, overlap: Overlap) -> dict[
     """
     flat = 4 * layout.parameters
     sizes = {PARAMS: flat, CURSOR: COUNTER_BYTES}
-    if leaves_out(codec, overlap):
+    if codec.name not in LOSSLESS:
         sizes[FEEDBACK] = flat
     if remembered := sum(memory_sizes(layout, codec, overlap)):
         sizes[MEMORY] = 4 * remembered
@@ -39,11 +39,6 @@ def protocol_components(layout: Layout, codec: Codec, overlap: Overlap) -> dict[
     elif overlap.delay:
         sizes[START] = flat
     return sizes
-
-
-def leaves_out(codec: Codec, overlap: Overlap) -> bool:
-    """Whether updates leave anything out, so that there is something to feed back."""
-    return codec.name not in LOSSLESS or overlap.shares > 1
 
 
 def memory_sizes(layout: Layout, codec: Codec, overlap: Overlap) -> list[int]:

@@ -14,7 +14,7 @@ import numpy as np
 from attestrain.record.spec import RunSpec
 from attestrain.update.arrays import NOTHING, Float32s
 from attestrain.update.codec import quantise
-from attestrain.update.components import leaves_out, memory_sizes
+from attestrain.update.components import LOSSLESS, memory_sizes
 from attestrain.update.fragments import fragment_of, share_of
 from attestrain.update.header import UpdateHeader
 
@@ -23,7 +23,7 @@ class Kept(NamedTuple):
     """What a worker keeps from one update to the next.
 
     Attributes:
-        ef: error feedback, flat over the whole model, zeros in the first round; None where nothing is left out.
+        ef: error feedback, flat over the whole model, zeros in the first round; None with a lossless codec.
         memory: what the codec remembers, fragment after fragment; empty where it remembers nothing.
     """
 
@@ -34,7 +34,8 @@ class Kept(NamedTuple):
 def compress(spec: RunSpec, header: UpdateHeader, drift: Float32s, kept: Kept) -> tuple[bytes, Kept]:
     """Make a worker's update of its share of the fragment that its round synchronises.
 
-    Every operation is elementwise float32: a = decay * ef + drift.
+    Every operation is elementwise float32: a = decay * ef + drift. What other shares hold of the drift is not kept: in
+    this round other workers send theirs, and by the time of this worker's own turn it would be old.
 
     Args:
         spec: the run.
@@ -49,22 +50,23 @@ def compress(spec: RunSpec, header: UpdateHeader, drift: Float32s, kept: Kept) -
         RunFailed: a value is not finite or at least 2^106: training diverged.
         ValueError: feedback missing, or given to a lossless codec; arrays that do not fit the layout.
     """
-    needed = leaves_out(spec.codec, spec.overlap)
+    needed = spec.codec.name not in LOSSLESS
     if needed != (kept.ef is not None):
         raise ValueError(f"codec {spec.codec.name} {'needs' if needed else 'takes no'} error feedback")
     part, share = fragment_of(spec, header.round), share_of(spec, header.round, header.worker)
-    wanted = part.take(drift)
+    wanted, feedback = share.take(part.take(drift)), None
     if kept.ef is not None:
+        feedback = part.take(kept.ef)
         with np.errstate(all="ignore"):  # overflow is caught as a value out of range, with a hint
-            wanted = np.float32(spec.codec.feedback) * part.take(kept.ef) + wanted
+            wanted = np.float32(spec.codec.feedback) * share.take(feedback) + wanted
     at, end = _memory_span(spec, header)
-    sent = share.take(wanted)
-    update = quantise(spec, header, sent, kept.memory[at:end])
+    update = quantise(spec, header, wanted, kept.memory[at:end])
     memory = kept.memory
     if end > at:
         memory = np.concatenate([memory[:at], update.body.memory(), memory[end:]])
-    rest = share.put(wanted, sent - update.values())
-    left = None if kept.ef is None else part.put(kept.ef, rest)
+    if kept.ef is None or feedback is None:
+        return update.to_bytes(), Kept(None, memory)
+    left = part.put(kept.ef, share.put(feedback, wanted - update.values()))
     return update.to_bytes(), Kept(left, memory)
 
 

@@ -4,8 +4,9 @@ Fragments are those of Streaming DiLoCo (Douillard et al. 2025). Tensor i belong
 each holds tensors of every depth, and round r synchronises fragment r modulo their number.
 
 Block j of a fragment belongs to share j modulo their number, and in round r worker k sends share r + k modulo their
-number: so many times fewer bytes, every part of the model in every round, and each worker's own part again before what
-it has left out is old.
+number: so many times fewer bytes, and every part of the model in every round. A mean over all workers becomes one over
+those whose turn it is: noisier, and never late. What the others would have sent of that part is dropped: kept back and
+added to later updates it does harm (docs/benchmarks.md).
 """
 
 from __future__ import annotations
