@@ -41,7 +41,7 @@ def test_a_preset_sets_what_an_algorithm_decides_and_nothing_else(name: str) -> 
 @pytest.mark.parametrize("name", algorithm_names())
 def test_every_algorithm_is_documented_with_its_paper(name: str) -> None:
     head = algorithm_text(name).partition("[")[0]
-    assert "arXiv" in head or "as ternary-muon" in head
+    assert "arXiv" in head or "s ternary-muon" in head
     assert f"`{name}`" in (ROOT / "docs" / "algorithms.md").read_text()
 
 
