@@ -26,10 +26,13 @@ def write_positions(positions: Int64s) -> bytes:
     """Code strictly ascending positions."""
     gaps = _gaps(positions)
     parameter = best_parameter(gaps)
-    ends = np.cumsum((gaps >> parameter) + 1, dtype=np.int64)
+    # With parameter 0 the unary stream is the plane itself.
+    ends = np.cumsum((gaps >> parameter) + 1, dtype=np.int64) if parameter else positions + 1
     size = int(ends[-1]) if len(ends) else 0
     unary = np.zeros(size, dtype=np.uint8)
     unary[ends - 1] = 1
+    if not parameter:
+        return _HEAD.pack(parameter, len(gaps), size) + pack_bits(unary)
     low = (gaps & ((1 << parameter) - 1)).astype(np.uint16)
     places = np.arange(parameter - 1, -1, -1, dtype=np.uint16)
     remainders = ((low[:, np.newaxis] >> places) & 1).astype(np.uint8)

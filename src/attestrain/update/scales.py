@@ -6,6 +6,7 @@ plain powers of two: 0.160), and a product with them is exact in float32.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -79,6 +80,13 @@ class Scales:
         if not np.all(normal | ((mantissas == 0) & (exponents == 0))):
             raise FormatError("update has a scale out of range")
         return cls(mantissas, exponents)
+
+
+def joined(parts: Sequence[Scales]) -> Scales:
+    """Scales of consecutive runs of blocks as one."""
+    return Scales(
+        np.concatenate([part.mantissas for part in parts]), np.concatenate([part.exponents for part in parts])
+    )
 
 
 def mean_scales(totals: Int64s, counts: Int64s, units: Int64s) -> Scales:

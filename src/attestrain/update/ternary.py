@@ -14,12 +14,12 @@ import numpy as np
 from attestrain.errors import FormatError
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec
-from attestrain.update.arrays import NOTHING, Float32s
+from attestrain.update.arrays import NOTHING, Float32s, Int8s
 from attestrain.update.bits import Reader, pack_bits
-from attestrain.update.blocks import blocks_of
+from attestrain.update.blocks import Blocks, blocks_of
 from attestrain.update.gaps import read_positions, write_positions
 from attestrain.update.quantised import Magnitudes, Quantised
-from attestrain.update.scales import SCALE_SIZE, Scales, mean_scales
+from attestrain.update.scales import SCALE_SIZE, Scales, joined, mean_scales
 
 THRESHOLD: Final = (3, 4)
 """Kept from this fraction of the block's mean magnitude on."""
@@ -34,16 +34,15 @@ class Ternary(Quantised):
     def quantise(cls, codec: Codec, layout: Layout, values: Float32s, memory: Float32s = NOTHING) -> Ternary:
         """Choose levels and scales, by integers alone."""
         blocks = blocks_of(layout, codec.block)
-        magnitudes = Magnitudes.of(blocks, values)
-        kept = magnitudes.at_least(*THRESHOLD)
-        totals = blocks.total(np.where(kept, magnitudes.integers, 0))
-        scales = mean_scales(totals, blocks.total(kept), magnitudes.units)
-        kept &= blocks.spread(scales.mantissas > 0)
-        return cls(blocks, np.where(kept, np.sign(values), 0).astype(np.int8), (scales,))
+        levels, scales = np.empty(blocks.parameters, dtype=np.int8), list[Scales]()
+        for place, piece in blocks.pieces():
+            levels[place], found = _quantised(piece, values[place])
+            scales.append(found)
+        return cls(blocks, levels, (joined(scales),))
 
     def to_bytes(self) -> bytes:
         """Scales, positions of the values that are not zero, their signs (1 is negative)."""
-        positions = np.flatnonzero(self.levels)
+        positions = np.flatnonzero(self.levels != 0)
         return self.scales[0].to_bytes() + write_positions(positions) + pack_bits(self.levels[positions] < 0)
 
     @classmethod
@@ -64,3 +63,12 @@ class Ternary(Quantised):
         if not np.array_equal(blocks.total(levels != 0) > 0, scales.mantissas > 0):
             raise FormatError("update has a scale without values or values without a scale")
         return cls(blocks, levels, (scales,))
+
+
+def _quantised(blocks: Blocks, values: Float32s) -> tuple[Int8s, Scales]:
+    magnitudes = Magnitudes.of(blocks, values)
+    kept = magnitudes.at_least(*THRESHOLD)
+    totals = blocks.total(np.where(kept, magnitudes.integers, 0))
+    scales = mean_scales(totals, blocks.total(kept), magnitudes.units)
+    kept &= blocks.spread(scales.mantissas > 0)
+    return kept.view(np.int8) * (1 - 2 * (values < 0).view(np.int8)), scales

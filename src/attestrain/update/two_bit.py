@@ -19,7 +19,7 @@ from attestrain.update.bits import Reader, pack_bits
 from attestrain.update.blocks import Blocks, blocks_of
 from attestrain.update.gaps import read_positions, write_positions
 from attestrain.update.quantised import Magnitudes, Quantised
-from attestrain.update.scales import SCALE_SIZE, Scales, mean_scales
+from attestrain.update.scales import SCALE_SIZE, Scales, joined, mean_scales
 
 THRESHOLD: Final = (5, 4)
 """Large from this multiple of the block's mean magnitude on."""
@@ -37,14 +37,12 @@ class TwoBit(Quantised):
     def quantise(cls, codec: Codec, layout: Layout, values: Float32s, memory: Float32s = NOTHING) -> TwoBit:
         """Choose levels and scales, by integers alone."""
         blocks = blocks_of(layout, codec.block)
-        magnitudes = Magnitudes.of(blocks, values)
-        large = magnitudes.at_least(*THRESHOLD)
-        upper, count = blocks.total(np.where(large, magnitudes.integers, 0)), blocks.total(large)
-        low = mean_scales(magnitudes.totals - upper, blocks.lengths - count, magnitudes.units)
-        high = mean_scales(upper, count, magnitudes.units)
-        large &= blocks.spread(high.mantissas > 0)
-        negative = (values < 0) & (large | blocks.spread(low.mantissas > 0))
-        return cls(blocks, _levels(large, negative), (low, high))
+        levels, scales = np.empty(blocks.parameters, dtype=np.int8), list[tuple[Scales, Scales]]()
+        for place, piece in blocks.pieces():
+            levels[place], found = _quantised(piece, values[place])
+            scales.append(found)
+        low, high = (joined(part) for part in zip(*scales, strict=True))
+        return cls(blocks, levels, (low, high))
 
     def to_bytes(self) -> bytes:
         """Small scales, large scales, positions of the large values, all signs (1 is negative)."""
@@ -85,3 +83,14 @@ def _check_classes(blocks: Blocks, large: Bools, negative: Bools, low: Scales, h
         raise FormatError("update has a small scale that is not below the large one")
     if np.any(negative & ~large & ~blocks.spread(has_low)):
         raise FormatError("update has a negative zero")
+
+
+def _quantised(blocks: Blocks, values: Float32s) -> tuple[Int8s, tuple[Scales, Scales]]:
+    magnitudes = Magnitudes.of(blocks, values)
+    large = magnitudes.at_least(*THRESHOLD)
+    upper, count = blocks.total(np.where(large, magnitudes.integers, 0)), blocks.total(large)
+    low = mean_scales(magnitudes.totals - upper, blocks.lengths - count, magnitudes.units)
+    high = mean_scales(upper, count, magnitudes.units)
+    large &= blocks.spread(high.mantissas > 0)
+    negative = (values < 0) & (large | blocks.spread(low.mantissas > 0))
+    return _levels(large, negative), (low, high)
