@@ -44,8 +44,13 @@ def floats32(data: st.DataObject, count: int) -> np.ndarray:
 
 def drawn(name: str, data: st.DataObject) -> Case:
     layout = data.draw(layouts)
-    options = {"rank": str(data.draw(st.integers(1, 3))), "bits": data.draw(st.sampled_from("48"))}
-    codec = Codec(name, data.draw(st.sampled_from([3, BLOCK])), "1", options if name == "lowrank" else {})
+    choices = {
+        "lowrank": {"rank": st.sampled_from("123"), "bits": st.sampled_from("48")},
+        "topk": {"keep": st.sampled_from("149"), "levels": st.sampled_from("12")},
+        "dct": {"side": st.sampled_from("24"), "keep": st.sampled_from("149"), "levels": st.sampled_from("12")},
+    }
+    options = {key: data.draw(values) for key, values in choices.get(name, {}).items()}
+    codec = Codec(name, data.draw(st.sampled_from([3, BLOCK])), "1", options)
     size = memory_size(codec, layout) if name == "lowrank" else 0
     memory = np.zeros(size, dtype=np.float32) if data.draw(st.booleans()) else floats32(data, size)
     return codec, layout, floats32(data, layout.parameters), memory

@@ -31,7 +31,9 @@ class Part(NamedTuple):
 
     def scaled(self, chunk: slice, weight: int = 1) -> Float64s:
         """Some of the values, times the product of factor and weight."""
-        return self.values[chunk].astype(np.float64) * (self.factor * weight)
+        values = self.values[chunk].astype(np.float64)
+        values *= self.factor * weight
+        return values
 
 
 def whole(parts: Sequence[Part]) -> bool:
