@@ -10,7 +10,6 @@ import re
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from attestrain.errors import FormatError
 from attestrain.record.canonical import MAX_INTEGER, Json, canonical, parse
@@ -18,9 +17,6 @@ from attestrain.record.digest import Digest, sha256
 from attestrain.record.fields import Fields, is_decimal
 from attestrain.record.layout import MAX_PARAMETERS, MAX_TENSORS, Layout
 from attestrain.record.names import Round, RunId
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 FORMAT = "attestrain.dev/run-spec@v2"
 MAX_ROUNDS = 1_000_000
@@ -374,5 +370,5 @@ def _read_rates(fields: Fields, count: int) -> str:
     return rates
 
 
-def _plain(part: DataclassInstance) -> dict[str, Json]:
+def _plain(part: Schedule | Overlap | Inner | Codec | Aggregate | Outer) -> dict[str, Json]:
     return {key: getattr(part, key) for key in part.__dataclass_fields__}
