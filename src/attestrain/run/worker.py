@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from attestrain.corpus.dataset import Split
@@ -18,9 +19,11 @@ from attestrain.rules.admission import TRUNK
 from attestrain.rules.draws import drawn_segments
 from attestrain.rules.faults import faults
 from attestrain.rules.ledger import RoundBook
+from attestrain.run.background import Background, Span, common
 from attestrain.run.effort import CPU, Effort
 from attestrain.run.exchange import Refusal
 from attestrain.run.follower import Follower
+from attestrain.run.gate import LATEST
 from attestrain.run.journal import Journal, Slot
 from attestrain.run.states import ADOPTED, fetch, needed, retained, upload
 from attestrain.store.blobs import BlobStore
@@ -78,6 +81,9 @@ class WorkerRole:
         self._journal = Journal(seat.folder / "journal")
         self._keep_every = keep_states_every
         self._effort = Effort()
+        self._background = Background(self._effort)
+        self._showing: Round | None = None
+        self._trained: Span = (0.0, 0.0)
         self._work: RoundWork | None = None
         self._given_up: Round | None = None
         self._kept_since = Round(0)
@@ -90,6 +96,8 @@ class WorkerRole:
                 if (last := ledger.last_round()) is not None:
                     self._act(last, ledger.rounds[last])
                 self._follower.sync()
+            with suppress(Refusal):
+                self._await_shown()
         self._follower.exchange.tell(CPU, **self._effort.report())
 
     def settled(self) -> bool:
@@ -101,6 +109,7 @@ class WorkerRole:
         if self._drawn(committed[-1]) is None:
             return False
         self._publish(committed[-1])
+        self._await_shown()
         return True
 
     def close(self) -> None:
@@ -119,12 +128,12 @@ class WorkerRole:
             self._given_up = round_
 
     def _catch_up(self, round_: Round) -> None:
-        """Publish what should have been published in the round before: too late to count, but it closes the gap."""
-        before = self._follower.ledger.rounds.get(Round(round_ - 1))
-        if before is None or before.closed is None:
-            return
-        if self._slot in before.receipts and self._slot not in before.published:
-            self._publish(Round(round_ - 1))
+        """Publish what is not published yet of rounds before: in time with a delay, else to close the gap."""
+        spec, rounds = self._follower.spec, self._follower.ledger.rounds
+        for number in range(max(0, round_ - LATEST - spec.overlap.delay), round_):
+            before = rounds[Round(number)]
+            if self._slot in before.receipts and self._slot not in before.published:
+                self._publish(Round(number))
 
     def _step(self, round_: Round, book: RoundBook) -> None:
         if book.closed is None and self._slot not in book.receipts:
@@ -143,6 +152,7 @@ class WorkerRole:
         lives = (replace(receipt, key_epoch=KeyEpoch(number)) for number in range(self._key_epoch + 1))
         if slot.digest not in {sha256(life.signing_digest()) for life in lives}:
             raise AssertionError(f"round {round_} was journalled with another receipt")
+        self._await_shown()
         self._follower.exchange.submit(sign(receipt, self._session).to_bytes())
 
     def _train(self, round_: Round, begin: State) -> RoundWork:
@@ -151,8 +161,11 @@ class WorkerRole:
         beacon = ledger.rounds[round_].opened.statement.beacon
         batches = RoundBatches(spec, self._split, beacon, self._slot)
         inputs = RoundInputs(TRUNK, round_, self._slot, checkpoint.record.digest, checkpoint.params, batches)
+        started = time.monotonic()
         with self._effort.on("training"):
-            return run_round(self._engine, inputs, begin, self._reporter(round_))
+            work = run_round(self._engine, inputs, begin, self._reporter(round_))
+        self._trained = started, time.monotonic()
+        return work
 
     def _reporter(self, round_: Round) -> OnSegment:
         """Tells the exchange of every segment as it is done."""
@@ -252,15 +265,54 @@ class WorkerRole:
         return None if seed is None else drawn_segments(self._follower.spec, seed, self._slot)
 
     def _publish(self, round_: Round) -> None:
-        """After the close: trace, update and the states before drawn segments go where everyone can fetch them."""
-        store, slot = self._follower.store, self._journalled(round_)
+        """After the close: trace, update and the states before drawn segments go where everyone can fetch them.
+
+        With a delay they go while the next round trains, which waits for their arrival before it is committed to: so
+        no worker is ever two rounds ahead of what it has shown.
+        """
+        if self._showing == round_:
+            return
+        self._await_shown()
+        slot = self._journalled(round_)
         trace = self._trace(slot)
+        drawn = set(self._drawn(round_) or ())
+        if retained(round_, self._keep_every):
+            drawn.add(ADOPTED)
+        send = partial(self._send, slot, trace, self._states(round_, slot), drawn)
+        if self._follower.spec.overlap.delay:
+            self._showing = round_
+            self._background.start(send)
+        else:
+            send()
+        if self._effort.due():
+            self._follower.exchange.tell(CPU, **self._effort.report())
+
+    def _await_shown(self) -> None:
+        """Wait for what is being published in the background, and tell how much of that time training took up anyway.
+
+        Raises:
+            Refusal: it may not stand.
+        """
+        round_, self._showing = self._showing, None
+        span = self._background.finish()
+        if span is None:
+            return
+        seconds = {"seconds": span[1] - span[0], "hidden": common(span, self._trained)}
+        seconds["training"] = self._trained[1] - self._trained[0]
+        place = {"worker": self._slot, "round": round_, "phase": "publish"}
+        told = {key: round(value, 4) for key, value in seconds.items()}
+        self._follower.exchange.tell("overlap", **place, **told)
+
+    def _send(self, slot: Slot, trace: Trace, states: list[State], drawn: set[int]) -> None:
+        """Send a round's update, trace and some of its states, then say so. Touches nothing that training changes."""
+        store = self._follower.store
         store.put_all([self._own.get(slot.update), self._own.get(slot.trace)])
-        self._upload_states(trace, slot)
+        for segment in drawn:
+            upload(store, states[segment], needed(self._follower.spec, trace, segment))
         published = Published(
             run=trace.run,
             branch=TRUNK,
-            round=round_,
+            round=trace.round,
             worker=self._slot,
             key_epoch=self._key_epoch,
             trace_root=trace.root,
@@ -269,16 +321,6 @@ class WorkerRole:
             update_root=trace.update.root,
         )
         self._follower.exchange.submit(sign(published, self._session).to_bytes())
-        if self._effort.due():
-            self._follower.exchange.tell(CPU, **self._effort.report())
-
-    def _upload_states(self, trace: Trace, slot: Slot) -> None:
-        drawn = set(self._drawn(trace.round) or ())
-        if retained(trace.round, self._keep_every):
-            drawn.add(ADOPTED)
-        states = self._states(trace.round, slot)
-        for segment in drawn:
-            upload(self._follower.store, states[segment], needed(self._follower.spec, trace, segment))
 
     def _states(self, round_: Round, slot: Slot) -> list[State]:
         """All states of a round; after a restart they are derived again from where the round began."""
