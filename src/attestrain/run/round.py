@@ -84,6 +84,12 @@ class Conductor:
         chain: where the log is anchored and beacons come from; None if the spec records its beacon.
         elsewhere: whether workers come from other machines, where nobody can start them: then a round without any
             receipt waits for one, however long that takes.
+
+    Attributes:
+        silent: auditors that let a deadline pass.
+        missed: deadlines in a row that each worker let pass.
+        opened: when rounds that are not yet committed to were opened, by the monotonic clock.
+        aggregating: seconds that the latest checkpoint took to make.
     """
 
     def __init__(
@@ -106,6 +112,7 @@ class Conductor:
         self.silent: set[Worker] = set()
         self.missed: Counter[Worker] = Counter()
         self.opened: dict[Round, float] = {}
+        self.aggregating = 0.0
 
     def open(self) -> None:
         """Before everything: the run stands on chain, where participants enrol, and the first beacon is known."""
@@ -235,11 +242,12 @@ class Conductor:
 
     def aggregate(self, round_: Round) -> Advance:
         """4.6: from the members' updates to the next checkpoint, as everyone else computes it too."""
-        book = self.ledger.rounds[round_]
+        begin, book = time.monotonic(), self.ledger.rounds[round_]
         self.history.checkpoint(self.ledger, round_)
         outcome = self.history.derive(self.ledger, round_)
         if book.aggregated is None:
             members = members_root({w: book.receipts[w].statement.update_root for w in outcome.members})
             checkpoint = outcome.checkpoint.record.digest
             self.sequencer.state(Aggregated(self.ledger.spec.run_id, TRUNK, round_, members, checkpoint))
+        self.aggregating = time.monotonic() - begin
         return outcome

@@ -297,11 +297,10 @@ class WorkerRole:
         span = self._background.finish()
         if span is None:
             return
-        seconds = {"seconds": span[1] - span[0], "hidden": common(span, self._trained)}
-        seconds["training"] = self._trained[1] - self._trained[0]
-        place = {"worker": self._slot, "round": round_, "phase": "publish"}
-        told = {key: round(value, 4) for key, value in seconds.items()}
-        self._follower.exchange.tell("overlap", **place, **told)
+        hidden, (begin, end) = common(span, self._trained), self._trained
+        spans = {"seconds": span[1] - span[0], "hidden": hidden, "training": end - begin if hidden else 0.0}
+        told = {name: round(seconds, 4) for name, seconds in spans.items()}
+        self._follower.exchange.tell("overlap", worker=self._slot, round=round_, **told)
 
     def _send(self, slot: Slot, trace: Trace, states: list[State], drawn: set[int]) -> None:
         """Send a round's update, trace and some of its states, then say so. Touches nothing that training changes."""
