@@ -5,10 +5,14 @@ It gets one job at a time, with everything that the job needs: the thread that t
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Thread
+from typing import Any
 
+from attestrain.record.names import Round
 from attestrain.run.effort import Effort
 
 Span = tuple[float, float]
@@ -63,6 +67,37 @@ class Background:
         except BaseException as error:
             self._error = error  # whoever waits gets it
         self._span = begin, time.monotonic()
+
+
+class Behind:
+    """What of publishing and deriving lay behind training, since the last report."""
+
+    def __init__(self) -> None:
+        self._round = Round(0)
+        self._training: Span = (0.0, 0.0)
+        self._seconds = self._hidden = 0.0
+
+    @contextmanager
+    def training(self, round_: Round) -> Iterator[None]:
+        """What is added during this, or afterwards and ran meanwhile, is hidden."""
+        begin = time.monotonic()
+        self._round, self._training = round_, (begin, math.inf)
+        try:
+            yield
+        finally:
+            self._training = begin, time.monotonic()
+
+    def add(self, span: Span) -> None:
+        """Something else was done."""
+        self._seconds += span[1] - span[0]
+        self._hidden += common(span, self._training)
+
+    def report(self) -> dict[str, Any]:
+        """Data of an ``overlap`` event: the round last trained and the seconds that took, and what was added."""
+        begin, end = self._training
+        spans = {"training": end - begin, "seconds": self._seconds, "hidden": self._hidden}
+        self._seconds = self._hidden = 0.0
+        return {"round": self._round, **{name: round(seconds, 4) for name, seconds in spans.items()}}
 
 
 def common(one: Span, other: Span) -> float:

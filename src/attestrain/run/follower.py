@@ -76,6 +76,10 @@ class History:
             raise Refuted(f"the transcript names a checkpoint {number} that does not follow from the updates")
         return checkpoint
 
+    def has(self, number: Round) -> bool:
+        """Whether checkpoint ``number`` is at hand."""
+        return number in self._kept
+
     def adopt(self, ledger: Ledger, checkpoint: Checkpoint) -> None:
         """Go on from ``checkpoint`` instead of deriving it, if the transcript names it.
 

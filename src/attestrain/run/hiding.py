@@ -1,8 +1,8 @@
 """Hiding: how much of publishing and aggregating took place while the next round trained anyway.
 
-With a delay, nobody waits for that part of it. Workers tell of their own publications, by their own clocks (event
-``overlap``). Aggregating is the conductor's: what of it lies between the opening of the next round and the moment when
-its slowest worker can have trained it, at the earliest, is hidden.
+With a delay, nobody waits for that part of it. Workers tell, by their own clocks, of what they published and derived
+(event ``overlap``). Of the conductor's aggregating, that part is hidden which lies between the opening of the next
+round and the earliest moment at which its slowest worker can have trained it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Hiding:
         self._opened: dict[Round, float] = {}
         self._training: defaultdict[Round, float] = defaultdict(float)
         self._aggregating: dict[Round, Span] = {}
-        self._published: list[tuple[float, float]] = []
+        self._workers: list[tuple[float, float]] = []
 
     def __call__(self, event: Event) -> None:
         """Take an event."""
@@ -38,14 +38,14 @@ class Hiding:
             case "aggregated", int(number):
                 self._aggregating[Round(number)] = event.time - _seconds(event.data, "aggregating"), event.time
             case "overlap", int(number):
-                seconds, following = _seconds(event.data, "seconds"), Round(number + 1)
-                self._published.append((seconds, min(seconds, _seconds(event.data, "hidden"))))
-                self._training[following] = max(self._training[following], _seconds(event.data, "training"))
+                seconds, round_ = _seconds(event.data, "seconds"), Round(number)
+                self._workers.append((seconds, min(seconds, _seconds(event.data, "hidden"))))
+                self._training[round_] = max(self._training[round_], _seconds(event.data, "training"))
         self._watcher(event)
 
     def sums(self) -> dict[str, float]:
         """Data of the ``hidden`` event: seconds of publishing and aggregating, and how many of them were hidden."""
-        parts = [*self._published, *(self._aggregated(round_) for round_ in self._aggregating)]
+        parts = [*self._workers, *(self._aggregated(round_) for round_ in self._aggregating)]
         seconds, hidden = (sum(part[side] for part in parts) for side in (0, 1))
         return {"seconds": round(seconds, 3), "hidden_seconds": round(hidden, 3)}
 

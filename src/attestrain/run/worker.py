@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,9 +20,9 @@ from attestrain.rules.admission import TRUNK
 from attestrain.rules.draws import drawn_segments
 from attestrain.rules.faults import faults
 from attestrain.rules.ledger import RoundBook
-from attestrain.run.background import Background, Span, common
+from attestrain.run.background import Background, Behind
 from attestrain.run.effort import CPU, Effort
-from attestrain.run.exchange import Refusal
+from attestrain.run.exchange import Refusal, Stopped
 from attestrain.run.follower import Follower
 from attestrain.run.gate import LATEST
 from attestrain.run.journal import Journal, Slot
@@ -35,6 +36,8 @@ from attestrain.train.trace import OnSegment, RoundInputs, RoundWork, SegmentWor
 
 KEY_EPOCH = KeyEpoch(0)
 """The first session key, which lives for the whole run unless its owner leaves."""
+LOOK = 0.25
+"""Seconds between looks at the transcript while a round trains: it is over soon enough, and asking costs."""
 OWN_BLOBS = "blobs"
 """Folder of a worker's own blobs within its memory."""
 
@@ -83,7 +86,8 @@ class WorkerRole:
         self._effort = Effort()
         self._background = Background(self._effort)
         self._showing: Round | None = None
-        self._trained: Span = (0.0, 0.0)
+        self._behind = Behind()
+        self._next_look = 0.0
         self._work: RoundWork | None = None
         self._given_up: Round | None = None
         self._kept_since = Round(0)
@@ -95,9 +99,12 @@ class WorkerRole:
             while ledger.run_close is None and self._slot not in faults(ledger):
                 if (last := ledger.last_round()) is not None:
                     self._act(last, ledger.rounds[last])
+                if self._showing is None:
+                    self._await_background()
                 self._follower.sync()
-            with suppress(Refusal):
-                self._await_shown()
+            with suppress(Refusal, Stopped):
+                self._await_background()
+        self._tell_overlap()
         self._follower.exchange.tell(CPU, **self._effort.report())
 
     def settled(self) -> bool:
@@ -109,7 +116,7 @@ class WorkerRole:
         if self._drawn(committed[-1]) is None:
             return False
         self._publish(committed[-1])
-        self._await_shown()
+        self._await_background()
         return True
 
     def close(self) -> None:
@@ -145,29 +152,31 @@ class WorkerRole:
         """Train the round unless the journal has it, journal it, sign it, send it."""
         slot = self._journal.get(round_)
         if slot is None:
-            self._work = self._train(round_, self.begin(round_))
+            self._work = self._train(round_, self.begin(round_), partial(self._look_ahead, round_))
             slot = self._record(self._work)
         receipt = self._receipt(self._trace(slot))
         # Work that was journalled before its owner left and came back is signed by the new key; the old one is void.
         lives = (replace(receipt, key_epoch=KeyEpoch(number)) for number in range(self._key_epoch + 1))
         if slot.digest not in {sha256(life.signing_digest()) for life in lives}:
             raise AssertionError(f"round {round_} was journalled with another receipt")
-        self._await_shown()
+        if self._showing is not None:
+            self._await_background()
         self._follower.exchange.submit(sign(receipt, self._session).to_bytes())
+        self._tell_overlap()
 
-    def _train(self, round_: Round, begin: State) -> RoundWork:
+    def _train(self, round_: Round, begin: State, between: Callable[[], None] = lambda: None) -> RoundWork:
+        """Train a round; ``between`` is called after every segment."""
         spec, ledger = self._follower.spec, self._follower.ledger
+        started = time.monotonic()
         checkpoint = self._follower.history.at(ledger, round_)
+        self._behind.add((started, time.monotonic()))
         beacon = ledger.rounds[round_].opened.statement.beacon
         batches = RoundBatches(spec, self._split, beacon, self._slot)
         inputs = RoundInputs(TRUNK, round_, self._slot, checkpoint.record.digest, checkpoint.params, batches)
-        started = time.monotonic()
-        with self._effort.on("training"):
-            work = run_round(self._engine, inputs, begin, self._reporter(round_))
-        self._trained = started, time.monotonic()
-        return work
+        with self._effort.on("training"), self._behind.training(round_):
+            return run_round(self._engine, inputs, begin, self._reporter(round_, between))
 
-    def _reporter(self, round_: Round) -> OnSegment:
+    def _reporter(self, round_: Round, between: Callable[[], None]) -> OnSegment:
         """Tells the exchange of every segment as it is done."""
         begin = time.perf_counter()
         schedule = self._follower.spec.schedule
@@ -182,8 +191,27 @@ class WorkerRole:
             place = {"worker": self._slot, "round": round_, "segment": index, "phase": work.segment.kind}
             tell = self._follower.exchange.tell
             tell("segment", **place, loss=loss, tokens=tokens * len(steps), seconds=seconds)
+            between()
 
         return report
+
+    def _look_ahead(self, round_: Round) -> None:
+        """With a delay, derive the checkpoint that the next round starts from while this one trains, once it is known.
+
+        Raises:
+            Refusal: what was published meanwhile may not stand.
+        """
+        follower, following = self._follower, Round(round_ + 1)
+        number, rounds = follower.spec.overlap.base(following), follower.spec.schedule.rounds
+        if number == following or following == rounds or follower.history.has(number):
+            return
+        if self._background.busy or time.monotonic() < self._next_look:
+            return
+        self._await_background()
+        self._next_look = time.monotonic() + LOOK
+        follower.read_up(follower.exchange.entries)
+        if follower.ledger.checkpoint(number) is not None:
+            self._background.start(partial(follower.history.checkpoint, follower.ledger, number))
 
     def begin(self, round_: Round) -> State:
         """The state this worker enters a round with: where the last round that it committed to ended, or all zeros.
@@ -272,7 +300,7 @@ class WorkerRole:
         """
         if self._showing == round_:
             return
-        self._await_shown()
+        self._await_background()
         slot = self._journalled(round_)
         trace = self._trace(slot)
         drawn = set(self._drawn(round_) or ())
@@ -287,20 +315,19 @@ class WorkerRole:
         if self._effort.due():
             self._follower.exchange.tell(CPU, **self._effort.report())
 
-    def _await_shown(self) -> None:
-        """Wait for what is being published in the background, and tell how much of that time training took up anyway.
+    def _tell_overlap(self) -> None:
+        if self._follower.spec.overlap.delay:
+            self._follower.exchange.tell("overlap", worker=self._slot, **self._behind.report())
+
+    def _await_background(self) -> None:
+        """Wait for what is done in the background.
 
         Raises:
-            Refusal: it may not stand.
+            Refusal: it was a publication that may not stand.
         """
-        round_, self._showing = self._showing, None
-        span = self._background.finish()
-        if span is None:
-            return
-        hidden, (begin, end) = common(span, self._trained), self._trained
-        spans = {"seconds": span[1] - span[0], "hidden": hidden, "training": end - begin if hidden else 0.0}
-        told = {name: round(seconds, 4) for name, seconds in spans.items()}
-        self._follower.exchange.tell("overlap", worker=self._slot, round=round_, **told)
+        self._showing = None
+        if (span := self._background.finish()) is not None:
+            self._behind.add(span)
 
     def _send(self, slot: Slot, trace: Trace, states: list[State], drawn: set[int]) -> None:
         """Send a round's update, trace and some of its states, then say so. Touches nothing that training changes."""
