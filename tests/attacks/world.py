@@ -163,6 +163,7 @@ class World:
         self.checkpoint = genesis(self.spec)
         self.states: dict[Worker, dict[str, np.ndarray]] = {}
         self.traces: dict[tuple[Round, Worker], Trace] = {}
+        self.works: dict[Round, dict[Worker, tuple[Trace, bytes]]] = {}
 
     def say(self, statement: Statement, role: str = "sequencer", slot: int = 0, kind: str = "session") -> None:
         signed = sign(statement, self.party.signing(role, slot, kind))
@@ -177,8 +178,7 @@ class World:
         for role, count in (("worker", self.spec.schedule.workers), ("auditor", self.auditors)):
             for slot in range(count):
                 self.join(role, Worker(slot))
-        for round_ in range(self.spec.schedule.rounds):
-            self.round(Round(round_))
+        self.rounds()
         digest = self.checkpoint.record.digest
         self.say(RunClose(run, TRUNK, Round(self.spec.schedule.rounds), digest))
         self.write()
@@ -190,7 +190,16 @@ class World:
         join = Join(self.spec.run_id, Text(role), slot, *accounts, EPOCH, until, sha256(ENVIRONMENT), ZERO_DIGEST)
         self.say(join, role, slot, "participant")
 
+    def rounds(self) -> None:
+        for number in range(self.spec.schedule.rounds):
+            self.round(Round(number))
+
     def round(self, round_: Round) -> None:
+        self.begin(round_)
+        self.close(round_)
+        self.finish(round_)
+
+    def begin(self, round_: Round) -> None:
         run, ledger = self.spec.run_id, self.ledger
         before = ledger.rounds.get(Round(round_ - 1))
         commitment = before.closed.statement.commitment if before and before.closed else ZERO_DIGEST
@@ -198,21 +207,27 @@ class World:
         assert epoch is not None
         beacon = round_beacon(epoch, round_, commitment)
         self.say(RoundOpen(run, TRUNK, round_, self.checkpoint.record.digest, beacon))
-        works = {}
+        works = self.works[round_] = {}
         for slot in ledger.slots("worker"):
             if slot not in faults(ledger):
                 works[slot] = self.edit(*self.train(round_, slot, beacon))
                 self.commit(works[slot][0])
-        receipts = standing(ledger, round_)
-        self.say(CommitClose(run, TRUNK, round_, Size(len(receipts)), commitment_root(receipts.values())))
+
+    def close(self, round_: Round) -> None:
+        receipts = standing(self.ledger, round_)
+        commitment = commitment_root(receipts.values())
+        self.say(CommitClose(self.spec.run_id, TRUNK, round_, Size(len(receipts)), commitment))
+
+    def finish(self, round_: Round) -> None:
+        works, base = self.works[round_], self.ledger.rounds[round_].opened.statement.base
         for slot, (trace, update) in works.items():
             if (round_, slot) not in self.silent:
                 self.publish(trace, update)
-        updates = {slot: works[slot][1] for slot in candidates(ledger, round_)}
-        outcome = advance(self.spec, self.checkpoint, updates)
+        updates = {slot: works[slot][1] for slot in candidates(self.ledger, round_)}
+        outcome = advance(self.spec, self.checkpoint, updates, base)
         self.checkpoint = outcome.checkpoint
         members = members_root({slot: works[slot][0].update.root for slot in outcome.members})
-        self.say(Aggregated(run, TRUNK, round_, members, self.checkpoint.record.digest))
+        self.say(Aggregated(self.spec.run_id, TRUNK, round_, members, self.checkpoint.record.digest))
         if round_ not in self.unanswered:
             self.audit(round_)
 
@@ -224,6 +239,8 @@ class World:
             state, records = dict(state), []
             if index == 0:
                 state["params"] = self.checkpoint.params.copy().view(np.uint8)
+                if "start" in state:
+                    state["start"] = state["params"]
             elif index == spec.schedule.segments - 1:
                 update = self.compress(round_, slot, state)
             for step in spec.schedule.steps_of(index):

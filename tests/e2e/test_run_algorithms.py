@@ -15,6 +15,12 @@ WAYS: dict[str, dict[str, Any]] = {
         "overlap": {"fragments": 2, "blend": 0.5},
         "codec": {"name": "int4", "block": 64},
     },
+    "delayed": {"overlap": {"delay": 1}},
+    "delayed-blended": {"overlap": {"delay": 1, "blend": 0.5}, "outer": {"rate": 0.4}},
+    "delayed-fragments": {
+        "overlap": {"delay": 1, "fragments": 2, "blend": 0.5},
+        "codec": {"name": "int4", "block": 64},
+    },
     "blended-sign": {"overlap": {"blend": 0.25}, "codec": {"name": "sign", "block": 64}},
     "shares": {"overlap": {"shares": 3}, "codec": {"name": "ternary", "block": 64}, "outer": {"rate": 0.7}},
     "int8-adamw": {"inner": {"name": "adamw", "rate": 0.006}, "codec": {"name": "int8", "block": 64}},

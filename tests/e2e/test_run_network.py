@@ -14,9 +14,10 @@ from tests.faults.programs import network
 
 
 @pytest.mark.slow
-def test_late_killed_and_leaving_participants_and_a_node_that_is_killed_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("delay", [0, 1])
+def test_late_killed_and_leaving_participants_and_a_node_that_is_killed_too(tmp_path: Path, delay: int) -> None:
     # So many rounds that whoever comes back still finds some on a busy machine, where a program takes long to start.
-    with network(tmp_path, rounds=30, steps=100) as net:
+    with network(tmp_path, rounds=30, steps=100, options=("--set", f"overlap.delay={delay}")) as net:
         node = net.node("--wait", "1")
         first, second = net.join(0), net.join(1)
         node.until(lambda: net.events("aggregated", round=0))

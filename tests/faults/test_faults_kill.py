@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from attestrain.errors import ExitCode
+from attestrain.run.config import RunConfig
 from attestrain.run.session import train
 from tests.faults.chaos import Running, checkpoints, entries, judged, slots, tiny_config, wait_for
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes through /proc")
-CHEATING = tiny_config(cheat=[{"worker": 2, "kind": "skip-steps", "from_round": 1}])
+CHEAT = [{"worker": 2, "kind": "skip-steps", "from_round": 1}]
+CHEATING = tiny_config(cheat=CHEAT)
+DELAYED = tiny_config(cheat=CHEAT, overlap={"delay": 1, "blend": 0.5})
 
 Moment = Callable[[Running], object]
 MOMENTS: list[tuple[str, Moment]] = [
@@ -43,6 +46,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def overlapping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose rounds overlap and that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("overlapping") / "run"
+    train(DELAYED, folder, on_event=lambda event: None)
+    return folder
+
+
 def check_like(folder: Path, undisturbed: Path) -> None:
     assert checkpoints(folder) == checkpoints(undisturbed)
     assert len(slots(folder)) == len(set(slots(folder)))
@@ -50,9 +61,9 @@ def check_like(folder: Path, undisturbed: Path) -> None:
     assert verdict.exit_code == ExitCode.DONE, verdict
 
 
-def continue_run(folder: Path) -> Running:
+def continue_run(folder: Path, config: RunConfig = CHEATING) -> Running:
     begun = (folder / "run.toml").exists()
-    return Running(folder, None if begun else CHEATING)
+    return Running(folder, None if begun else config)
 
 
 def test_killed_at_every_turn(tmp_path: Path, undisturbed: Path) -> None:
@@ -75,19 +86,67 @@ def test_killed_at_every_turn(tmp_path: Path, undisturbed: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_killed_at_random_moments(tmp_path: Path, undisturbed: Path, seed: int) -> None:
-    folder, before, moments = tmp_path / "run", [], random.Random(seed)
+    kill_at_random(tmp_path / "run", CHEATING, random.Random(seed))
+    check_like(tmp_path / "run", undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_killed_at_random_moments_of_overlapping_rounds(tmp_path: Path, overlapping: Path, seed: int) -> None:
+    kill_at_random(tmp_path / "run", DELAYED, random.Random(seed))
+    check_like(tmp_path / "run", overlapping)
+
+
+def kill_at_random(folder: Path, config: RunConfig, moments: random.Random) -> None:
+    before: list[bytes] = []
     for _ in range(moments.choice((1, 2, 3))):
-        with continue_run(folder) as run:
+        with continue_run(folder, config) as run:
             time.sleep(moments.uniform(0.05, 2.5))
             run.kill()
             run.wait()
         after = entries(folder)
         assert after[: len(before)] == before
         before = after
-    with continue_run(folder) as run:
+    with continue_run(folder, config) as run:
         assert run.wait() == 0, (folder / "conductor.log").read_text()
     assert entries(folder)[: len(before)] == before
-    check_like(folder, undisturbed)
+
+
+def test_killed_whenever_two_rounds_are_open(tmp_path: Path, overlapping: Path) -> None:
+    """The next round trains already; the one before is not published, half published, published, aggregated."""
+    folder, moments = (
+        tmp_path / "run",
+        [
+            lambda run: run.events("round-open", round=1),
+            lambda run: run.events("published", round=0),
+            lambda run: len(run.events("published", round=1)) == 3,
+            lambda run: run.events("receipt", round=2),
+            lambda run: run.events("aggregated", round=2),
+            lambda run: run.events("published", round=3),
+        ],
+    )
+    for moment in moments:
+        with continue_run(folder, DELAYED) as run:
+            run.until(lambda run=run, moment=moment: moment(run))
+            run.kill()
+            run.wait()
+    with continue_run(folder, DELAYED) as run:
+        assert run.wait() == 0, (folder / "conductor.log").read_text()
+    check_like(folder, overlapping)
+
+
+@pytest.mark.parametrize("role", ["worker", "auditor", "conductor"])
+def test_one_process_is_killed_while_two_rounds_are_open(tmp_path: Path, overlapping: Path, role: str) -> None:
+    folder = tmp_path / "run"
+    with Running(folder, DELAYED) as run:
+        run.until(lambda: run.events("published", round=1))
+        who = run.pid if role == "conductor" else run.children()[{"worker": 0, "auditor": 3}[role]]
+        os.kill(who, signal.SIGKILL)
+        assert run.wait() == (-signal.SIGKILL if role == "conductor" else 0)
+    if role == "conductor":
+        with continue_run(folder, DELAYED) as run:
+            assert run.wait() == 0, (folder / "conductor.log").read_text()
+    check_like(folder, overlapping)
 
 
 @pytest.mark.parametrize("role", ["worker", "auditor"])

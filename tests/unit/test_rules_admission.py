@@ -13,11 +13,11 @@ from attestrain.rules.draws import Draw, draws
 from attestrain.rules.faults import faults
 from attestrain.rules.ledger import Ledger
 from tests.vectors.refused import place, refusals
-from tests.vectors.stories import chain_story, play_round, story
+from tests.vectors.stories import chain_story, delayed_story, play_round, story
 from tests.vectors.teller import Said, Teller, key, make_spec, participant, refile, session
 
-TOLD, ON_CHAIN = story(), chain_story()
-STORIES = [("recorded", TOLD), ("chain", ON_CHAIN)]
+TOLD, ON_CHAIN, DELAYED = story(), chain_story(), delayed_story()
+STORIES = [("recorded", TOLD), ("chain", ON_CHAIN), ("delayed", DELAYED)]
 REFUSALS = [(name, told, *refusal) for name, told in STORIES for refusal in refusals(told)]
 
 
@@ -27,7 +27,9 @@ def refused(told: Teller, said: Said, claim: int, words: str) -> None:
     assert caught.value.claim == claim
 
 
-@pytest.mark.parametrize(("told", "entries"), [(TOLD, 40), (ON_CHAIN, 63)], ids=["recorded", "chain"])
+@pytest.mark.parametrize(
+    ("told", "entries"), [(TOLD, 40), (ON_CHAIN, 63), (DELAYED, 58)], ids=["recorded", "chain", "delayed"]
+)
 def test_an_honest_transcript_is_admitted_entry_by_entry(told: Teller, entries: int):
     ledger = refile(told.spec, [])
     go_on(ledger, told.said)
@@ -200,7 +202,7 @@ def test_a_round_opens_on_the_checkpoint_before_it_and_after_its_aggregate():
     told.aggregate(0)
     wrong = replace(told.make_round_open(1), base=told.make_round_open(0).base, beacon=told.make_round_open(1).beacon)
     other = replace(wrong, base=told.ledger.rounds[Round(0)].opened.statement.base)
-    refused(told, Said(other, key("sequencer")), 8, "does not start from the checkpoint before it")
+    refused(told, Said(other, key("sequencer")), 8, "does not start from checkpoint 1")
 
 
 def test_no_round_opens_beyond_the_schedule():

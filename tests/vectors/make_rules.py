@@ -15,7 +15,7 @@ from attestrain.rules.draws import drawn_segments, draws
 from attestrain.rules.faults import standing
 from attestrain.rules.ledger import Ledger
 from attestrain.rules.membership import members_root
-from tests.vectors.stories import chain_story, story
+from tests.vectors.stories import chain_story, delayed_story, story
 from tests.vectors.teller import Teller, make_spec
 
 TARGET = Path(__file__).parents[2] / "vectors/rules.json"
@@ -91,7 +91,7 @@ def make() -> dict[str, Any]:
     beacon = chain.ledger.rounds[Round(0)].opened.statement.beacon
     return {
         "bijection": {"key": KEY.hex(), "permutations": permutations()},
-        "runs": {"recorded": run(story()), "chain": run(chain)},
+        "runs": {"recorded": run(story()), "chain": run(chain), "delayed": run(delayed_story())},
         "assignment": {"beacon": beacon.hex(), "splits": assignments(beacon)},
     }
 

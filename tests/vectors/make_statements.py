@@ -13,7 +13,7 @@ from attestrain.rules.faults import faults
 from attestrain.rules.ledger import Ledger
 from attestrain.rules.membership import absences, candidates
 from tests.vectors.refused import place, refusals
-from tests.vectors.stories import chain_story, story
+from tests.vectors.stories import chain_story, delayed_story, story
 from tests.vectors.teller import Said, Teller, refile
 
 TARGET = Path(__file__).parents[2] / "vectors/statements.json"
@@ -83,7 +83,7 @@ def make() -> dict[str, Any]:
     chain = chain_story()
     return {
         "statements": [example(kind, chain.said) for kind in KINDS.values()],
-        "runs": {"recorded": run(story()), "chain": run(chain)},
+        "runs": {"recorded": run(story()), "chain": run(chain), "delayed": run(delayed_story())},
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from attestrain.record.digest import sha256
 from attestrain.record.keys import SigningKey
-from attestrain.record.names import Size
+from attestrain.record.names import Round, Size
 from attestrain.record.statements import (
     KINDS,
     Aggregated,
@@ -120,6 +120,8 @@ def refusals(told: Teller) -> Iterator[Refusal]:
     for kind in there:
         yield from _of_any_kind(told, kind)
     yield from _on_a_chain(told) if told.spec.beacon_mode == "chain" else _without_a_chain(told)
+    if told.spec.overlap.delay:
+        yield from _with_a_delay(told)
 
 
 def _of_any_kind(told: Teller, kind: type[Statement]) -> Iterator[Refusal]:
@@ -146,6 +148,27 @@ def _on_a_chain(told: Teller) -> Iterator[Refusal]:
     yield from _beacons_out_of_place(told)
     yield from _work_without_a_beacon(told)
     yield from _keys_that_ended(told)
+
+
+def _with_a_delay(told: Teller) -> Iterator[Refusal]:
+    said, close = told.said, place(told.said, CommitClose)
+    second, third = place(said, RoundOpen, round=1), place(said, RoundOpen, round=2)
+    first, last = place(said, Aggregated, round=0), place(said, Aggregated, round=2)
+    yield "a round is opened before the one before it is closed", close, said[second], 2
+    yield "a round is opened before the checkpoint that it starts from is known", first, said[third], 2
+    yield "a round is opened on an older checkpoint than its own", third, _based(told, third, 0), 8
+    yield "a round is opened on a newer checkpoint than its own", third, _based(told, third, 2), 8
+    yield "the second round is opened on the checkpoint that the first one makes", second, _based(told, second, 1), 8
+    receipt = place(said, Receipt, round=1)
+    yield "a receipt builds on the checkpoint that the round before makes", receipt, _based(told, receipt, 1), 4
+    yield "a round is aggregated before it is closed", close, said[first], 8
+    yield "a round is aggregated before the one before it", first, said[place(said, Aggregated, round=1)], 8
+    yield "the run closes before its last round is aggregated", last, said[-1], 2
+
+
+def _based(told: Teller, index: int, number: int) -> Said:
+    """A statement that names checkpoint ``number`` as its base."""
+    return change(told.said[index], {"base": told.ledger.checkpoint(Round(number))})
 
 
 def _beacons_out_of_place(told: Teller) -> Iterator[Refusal]:

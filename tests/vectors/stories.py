@@ -1,11 +1,11 @@
-"""Two small transcripts to test rules with, in which little is honest work and much happens."""
+"""Three small transcripts to test rules with, in which little is honest work and much happens."""
 
 from __future__ import annotations
 
 from attestrain.record.names import Round
 from attestrain.record.spec import RunSpec
 from attestrain.rules.draws import missing_findings
-from tests.vectors.teller import AUDITORS, WORKERS, Teller, chain_spec, make_spec
+from tests.vectors.teller import AUDITORS, WORKERS, Teller, chain_spec, delayed_spec, make_spec
 
 
 def begun(spec: RunSpec, workers: int = 0, auditors: int = 0, **until: int) -> Teller:
@@ -59,6 +59,36 @@ def chain_story() -> Teller:
     told.receipt(2, 2)
     told.receipt(2, 0)
     conclude(told, 2, published=(2, 0))
+    told.run_close()
+    return told
+
+
+def delayed_story() -> Teller:
+    """With a recorded beacon and a delay of one round: three workers and two auditors, three rounds.
+
+    Round 1 opens before round 0 is published and closes before it is aggregated; round 2 closes after round 1 is.
+    """
+    told = begun(delayed_spec(), WORKERS, AUDITORS)
+    told.round_open(0)
+    for slot in range(WORKERS):
+        told.receipt(0, slot)
+    told.close(0)
+    told.round_open(1)
+    for slot in range(WORKERS):
+        told.publish(0, slot)
+    told.receipt(1, 0)
+    answer(told, 0, published=(0, 1, 2))
+    told.receipt(1, 1)
+    told.close(1)
+    told.aggregate(0)
+    told.round_open(2)
+    told.receipt(2, 2)
+    told.publish(1, 0)
+    told.publish(1, 1)
+    told.aggregate(1)
+    answer(told, 1, published=(0, 1))
+    told.receipt(2, 0)
+    conclude(told, 2, published=(0, 2))
     told.run_close()
     return told
 

@@ -84,6 +84,18 @@ def chain_spec(**changes: Any) -> RunSpec:
     return make_spec(**(values | changes))
 
 
+def delayed_spec(**changes: Any) -> RunSpec:
+    """A run spec of three rounds, each of which starts while the one before is still published and aggregated."""
+    plain = make_spec()
+    values: dict[str, Any] = {
+        "name": "vectors with a delay",
+        "schedule": replace(plain.schedule, rounds=CHAIN_ROUNDS),
+        "overlap": replace(PLAIN, delay=1),
+        "state": {**plain.state, "start": plain.state["params"]},
+    }
+    return make_spec(**(values | changes))
+
+
 @functools.lru_cache
 def key(name: str) -> SigningKey:
     """A key by name. Everybody can compute it: never use one for anything else."""
@@ -186,9 +198,10 @@ class Teller:
     def make_round_open(self, round_: int) -> RoundOpen:
         """What `round_open` says."""
         before = self.ledger.rounds.get(Round(round_ - 1))
+        found = self.ledger.checkpoint(self.spec.overlap.base(Round(round_)))
         base, commitment = sha256(b"checkpoint 0"), ZERO_DIGEST
-        if before and before.closed and before.aggregated:
-            base, commitment = before.aggregated.statement.checkpoint, before.closed.statement.commitment
+        if before and before.closed and found:
+            base, commitment = found, before.closed.statement.commitment
         epoch = self.ledger.epoch(Round(round_)) or epoch_beacon(self.spec)
         beacon = round_beacon(epoch, Round(round_), commitment)
         return RoundOpen(self.spec.run_id, TRUNK, Round(round_), base, beacon)

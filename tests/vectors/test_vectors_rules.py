@@ -15,7 +15,7 @@ from tests.vectors.make_statements import TARGET as STATEMENTS
 STORED = json.loads(TARGET.read_text())
 SPECS = {mode: json.loads(run["spec"]) for mode, run in json.loads(STATEMENTS.read_text())["runs"].items()}
 PAGES = Path(__file__).parents[2] / "spec"
-IN_BOTH_MODES = pytest.mark.parametrize("mode", ["recorded", "chain"])
+IN_EVERY_RUN = pytest.mark.parametrize("mode", ["recorded", "chain", "delayed"])
 
 
 def tagged(tag: str, *parts: bytes) -> bytes:
@@ -49,7 +49,7 @@ def test_the_bijection_follows_from_its_page(case):
     assert {str(i): image(key, size, int(i)) for i in wanted} == {str(i): value for i, value in wanted.items()}
 
 
-@IN_BOTH_MODES
+@IN_EVERY_RUN
 def test_beacons_and_seeds_follow_from_their_page(mode: str):
     stored = STORED["runs"][mode]
     run, epochs = bytes.fromhex(stored["run"]), []
@@ -86,7 +86,7 @@ def test_batches_follow_from_their_page():
                     assert image(key, case["sequences"], index) == sequence
 
 
-@IN_BOTH_MODES
+@IN_EVERY_RUN
 def test_draws_follow_from_their_page(mode: str):
     segments, audit = 4, SPECS[mode]["audit"]
     count = ceil(Fraction(audit["fraction"]) * segments)

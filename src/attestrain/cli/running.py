@@ -136,6 +136,7 @@ def result_document(finished: Finished) -> dict[str, Any]:
         "uploaded": outcome.uploaded,
         "allreduce": outcome.allreduce,
         "seconds": round(story.seconds, 3),
+        "hidden": None if story.hidden is None else round(story.hidden.fraction, 4),
         "caught": [_caught_document(caught) for caught in story.caught],
         "verify": verify_command(outcome),
     }
@@ -177,6 +178,8 @@ def show_result(finished: Finished) -> None:
     if (cpu := story.chain.shares) is not None:
         spent = f"training {cpu.training:.0f} s, replay {cpu.replay:.0f} s, evaluation {cpu.evaluation:.0f} s"
         show(f"cpu of all processes: {spent}, everything else {cpu.protocol:.0f} s ({100 * cpu.overhead:.1f} %)")
+    if story.hidden is not None:
+        show(f"overlap: {story.hidden}")
     show(f"time: {story.seconds:.0f} s; pictures: {shown_path(outcome.folder)}/loss.svg, timeline.svg")
     if finished.report is not None:
         show(f"report: {shown_path(finished.report)}")

@@ -52,22 +52,24 @@ class Row:
 
 
 def walk(case: Case, lanes: list[Lane]) -> Iterator[Row]:
-    """Execute what the lanes plan, round by round, so that one checkpoint at a time is in memory.
+    """Execute what the lanes plan, round by round, so that few checkpoints at a time are in memory.
 
     Raises:
         Contradiction: a checkpoint does not follow from the updates, or a trace is not of the run's shape.
     """
-    checkpoint = genesis(case.spec)
+    recent = [genesis(case.spec)]
     last = max((place[0] for lane in lanes for place in lane.drawn), default=Round(-1))
     for round_ in sorted(case.ledger.rounds):
         if round_ > last:
             return
-        if checkpoint.record.digest != case.ledger.rounds[round_].opened.statement.base:
+        base, stated = recent[0], case.ledger.rounds[round_].opened.statement.base
+        if base.record.digest != stated:
             raise Contradiction(f"round {round_} opens on a checkpoint that does not follow from the updates", claim=8)
         for lane in lanes:
-            yield from _replay_round(case, lane, round_, checkpoint)
+            yield from _replay_round(case, lane, round_, base)
         updates = {w: read_update(case.bundle, case.works[round_, w].receipt) for w in candidates(case.ledger, round_)}
-        checkpoint = advance(case.spec, checkpoint, updates).checkpoint
+        following = advance(case.spec, recent[-1], updates, stated).checkpoint
+        recent = [*recent, following][-1 - case.spec.overlap.delay :]
 
 
 def _replay_round(case: Case, lane: Lane, round_: Round, checkpoint: Checkpoint) -> Iterator[Row]:

@@ -43,6 +43,23 @@ class Caught:
     """Round that was being trained when the exclusion took effect."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Seconds of publishing and aggregating, of all processes, and those of them that training took up anyway."""
+
+    seconds: float
+    hidden: float
+
+    @property
+    def fraction(self) -> float:
+        """Which part was hidden."""
+        return self.hidden / self.seconds if self.seconds > 0 else 0.0
+
+    def __str__(self) -> str:
+        part = f"{self.hidden:.1f} s of {self.seconds:.1f} s of publishing and aggregating hidden behind training"
+        return f"{part} ({100 * self.fraction:.0f} %)"
+
+
 @dataclass(slots=True)
 class Story:
     """Everything the views, the tables and the pictures show."""
@@ -68,6 +85,8 @@ class Story:
     """Per round, the workers that were left out and why."""
     chain: ChainStory = field(default_factory=ChainStory)
     """Stakes, anchors and cases; empty for a run without a chain."""
+    hidden: Hidden | None = None
+    """How much of publishing and aggregating took place behind training, in a run whose rounds overlap."""
     started: float | None = None
     latest: float = 0.0
     paused: float = 0.0
@@ -167,7 +186,8 @@ def _published(story: Story, line: Line) -> None:
 
 
 def _aggregated(story: Story, line: Line) -> None:
-    story.phase = "aggregating"
+    if line.integer("round") == story.round:  # with a delay, the next one trains already
+        story.phase = "aggregating"
     absent = line.data.get("absent")
     if isinstance(absent, dict) and absent:
         story.absent[line.integer("round")] = {int(worker): str(reason) for worker, reason in absent.items()}
@@ -205,6 +225,10 @@ def _restart(story: Story, line: Line) -> None:
         story.worker(line).restarts += 1
 
 
+def _hidden(story: Story, line: Line) -> None:
+    story.hidden = Hidden(line.number("seconds") or 0.0, line.number("hidden_seconds") or 0.0)
+
+
 def _solo(story: Story, line: Line) -> None:
     _add_point(story.solo, line)
 
@@ -228,5 +252,6 @@ _HANDLERS = {
     "excluded": _excluded,
     "restart": _restart,
     "solo": _solo,
+    "hidden": _hidden,
     "finish": _finish,
 }

@@ -186,12 +186,14 @@ def _admit_round_open(ledger: Ledger, opened: RoundOpen) -> None:
     _require(in_order, TRANSCRIPT, f"round {opened.round} opens out of order")
     commitment = ZERO_DIGEST
     if last is not None:
-        before = ledger.rounds[last]
-        if before.aggregated is None or before.closed is None:
-            raise Inadmissible(TRANSCRIPT, f"round {opened.round} opens before round {last} is aggregated")
-        commitment = before.closed.statement.commitment
-        continues = opened.base == before.aggregated.statement.checkpoint
-        _require(continues, MEMBERSHIP, f"round {opened.round} does not start from the checkpoint before it")
+        number = ledger.spec.overlap.base(opened.round)
+        base, closed = ledger.checkpoint(number), ledger.rounds[last].closed
+        if base is None:
+            raise Inadmissible(TRANSCRIPT, f"round {opened.round} opens before round {number - 1} is aggregated")
+        if closed is None:
+            raise Inadmissible(TRANSCRIPT, f"round {opened.round} opens before round {last} is closed")
+        commitment = closed.statement.commitment
+        _require(opened.base == base, MEMBERSHIP, f"round {opened.round} does not start from checkpoint {number}")
     epoch = ledger.epoch(opened.round)
     if epoch is None:
         raise Inadmissible(ASSIGNMENT, f"round {opened.round} opens before the chain was heard")
@@ -238,7 +240,9 @@ def _admit_published(ledger: Ledger, published: Published) -> None:
 
 def _admit_aggregated(ledger: Ledger, aggregated: Aggregated) -> None:
     book = _book(ledger, aggregated.round, MEMBERSHIP)
-    ready = book.closed is not None and book.aggregated is None
+    # A checkpoint follows from the one before it; with a delay two rounds can be without theirs.
+    follows = aggregated.round == 0 or ledger.rounds[Round(aggregated.round - 1)].aggregated is not None
+    ready = book.closed is not None and book.aggregated is None and follows
     _require(ready, MEMBERSHIP, f"round {aggregated.round} is aggregated out of order")
 
 

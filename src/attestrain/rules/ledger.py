@@ -159,6 +159,14 @@ class Ledger:
             return None
         return draw_seed(epoch, round_, closed.statement.commitment)
 
+    def checkpoint(self, number: Round) -> Digest | None:
+        """What the transcript says checkpoint ``number`` is; None while it does not say so yet."""
+        if number == 0:
+            first = self.rounds.get(number)
+            return None if first is None else first.opened.statement.base
+        before = self.rounds.get(Round(number - 1))
+        return None if before is None or before.aggregated is None else before.aggregated.statement.checkpoint
+
     def last_round(self) -> Round | None:
         """The latest round opened."""
         return next(reversed(self.rounds), None)

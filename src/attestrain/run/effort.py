@@ -33,15 +33,25 @@ class Effort:
         self._begin = time.process_time()
         self._next = 0.0
         self._spent: defaultdict[str, float] = defaultdict(float)
+        self._beside = 0.0
 
     @contextmanager
     def on(self, kind: str) -> Iterator[None]:
-        """Count what happens inside as ``kind``."""
-        begin = time.process_time()
+        """Count what happens inside as ``kind``, whichever threads do it but those `beside`."""
+        begin, beside = time.process_time(), self._beside
         try:
             yield
         finally:
-            self._spent[kind] += time.process_time() - begin
+            self._spent[kind] += time.process_time() - begin - (self._beside - beside)
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """What this thread does inside is none of what another thread is counted `on` meanwhile."""
+        begin = time.thread_time()
+        try:
+            yield
+        finally:
+            self._beside += time.thread_time() - begin
 
     def due(self) -> bool:
         """Whether it is time to tell again: telling costs too."""

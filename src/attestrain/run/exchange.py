@@ -37,6 +37,14 @@ class Exchange(Protocol):
         """
         ...
 
+    def entries(self, since: int) -> Sequence[bytes]:
+        """Entries from index ``since`` on, without waiting for any.
+
+        Raises:
+            Stopped: the network is gone.
+        """
+        ...
+
     def tell(self, kind: str, /, **data: Any) -> None:
         """Report progress. Best effort; nothing rests on it."""
         ...

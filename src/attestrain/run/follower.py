@@ -21,7 +21,8 @@ from attestrain.store.blobs import Blobs
 from attestrain.update.checkpoint import Advance, Checkpoint, advance, genesis
 
 KEPT = 3
-"""Checkpoints kept in memory: the round that trains, the one that is audited, one more for a slow auditor."""
+"""Checkpoints kept in memory: the round that trains, the one that is audited, one more for a slow auditor.
+With a delay, rounds start one checkpoint earlier, so that one more is kept."""
 
 
 def updates_of(ledger: Ledger, store: Blobs, round_: Round) -> dict[Worker, bytes]:
@@ -53,36 +54,47 @@ class History:
         self._kept: dict[Round, Checkpoint] = {self.first.record.round: self.first}
 
     def at(self, ledger: Ledger, round_: Round) -> Checkpoint:
-        """Checkpoint that ``round_`` starts from.
+        """Checkpoint that ``round_`` starts from, which is an earlier one where the spec has a delay.
 
         Raises:
             Refuted: the transcript names another one than follows from the updates.
         """
-        if round_ < self._latest.record.round and round_ not in self._kept:
+        return self.checkpoint(ledger, self._spec.overlap.base(round_))
+
+    def checkpoint(self, ledger: Ledger, number: Round) -> Checkpoint:
+        """Checkpoint ``number``, which follows from the updates of all rounds before ``number``.
+
+        Raises:
+            Refuted: the transcript names another one.
+        """
+        if number < self._latest.record.round and number not in self._kept:
             self._latest = self.first
-        while self._latest.record.round < round_:
+        while self._latest.record.round < number:
             self._keep(self.derive(ledger, self._latest.record.round).checkpoint)
-        checkpoint = self._kept.get(round_, self._latest)
-        if checkpoint.record.digest != ledger.rounds[round_].opened.statement.base:
-            raise Refuted(f"round {round_} opens on a checkpoint that does not follow from the updates")
+        checkpoint = self._kept.get(number, self._latest)
+        if checkpoint.record.digest != ledger.checkpoint(number):
+            raise Refuted(f"the transcript names a checkpoint {number} that does not follow from the updates")
         return checkpoint
 
+    def has(self, number: Round) -> bool:
+        """Whether checkpoint ``number`` is at hand."""
+        return number in self._kept
+
     def adopt(self, ledger: Ledger, checkpoint: Checkpoint) -> None:
-        """Go on from ``checkpoint`` instead of deriving it, if the transcript names it for its round.
+        """Go on from ``checkpoint`` instead of deriving it, if the transcript names it.
 
         Raises:
             FormatError: it does not.
         """
-        round_ = checkpoint.record.round
-        book = ledger.rounds.get(round_)
-        if book is None or book.opened.statement.base != checkpoint.record.digest:
-            raise FormatError(f"the transcript names another checkpoint for round {round_}")
+        number = checkpoint.record.round
+        if ledger.checkpoint(number) != checkpoint.record.digest:
+            raise FormatError(f"the transcript names another checkpoint {number}")
         self._keep(checkpoint)
 
     def derive(self, ledger: Ledger, round_: Round) -> Advance:
-        """What the updates of ``round_`` make of its checkpoint."""
-        base = self._kept.get(round_, self._latest)
-        outcome = advance(self._spec, base, updates_of(ledger, self._store, round_))
+        """What the updates of ``round_`` make of checkpoint ``round_``, whichever the workers started from."""
+        current, begun = self._kept.get(round_, self._latest), ledger.rounds[round_].opened.statement.base
+        outcome = advance(self._spec, current, updates_of(ledger, self._store, round_), begun)
         self.members[round_] = outcome.members
         return outcome
 
@@ -99,7 +111,7 @@ class History:
     def _keep(self, checkpoint: Checkpoint) -> None:
         self._latest = checkpoint
         self._kept[checkpoint.record.round] = checkpoint
-        for round_ in sorted(self._kept)[:-KEPT]:
+        for round_ in sorted(self._kept)[: -KEPT - self._spec.overlap.delay]:
             del self._kept[round_]
 
 

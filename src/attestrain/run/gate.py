@@ -30,7 +30,7 @@ from attestrain.verify.replays import check_quote
 
 LATEST = 1
 """Rounds that a publication may be late: enough for a straggler to close its gap, too few to make us derive old
-checkpoints over and over."""
+checkpoints over and over. With a delay, one more: then the next round is open when a publication is due."""
 
 Cast = Mapping[tuple[str, Worker], Address]
 """Who may take which slot: role and slot to the participant's account."""
@@ -103,8 +103,8 @@ class Gate:
         require(shown, f"worker {receipt.worker} has not published an earlier round")
 
     def _require_recent(self, ledger: Ledger, published: Published) -> None:
-        last = ledger.last_round()
-        recent = last is not None and published.round >= last - LATEST
+        last, latest = ledger.last_round(), LATEST + ledger.spec.overlap.delay
+        recent = last is not None and published.round >= last - latest
         require(recent, f"worker {published.worker} publishes round {published.round} too late")
 
     def _read(self, published: Published) -> Trace:

@@ -86,8 +86,8 @@ class Narrator:
                 place = {"worker": worker, "round": fault.round, "segment": fault.segment}
                 self._events.emit("excluded", **place, detail=fault.detail)
 
-    def aggregated(self, round_: Round, outcome: Advance, seconds: float) -> None:
-        """Tell the end of a round."""
+    def aggregated(self, round_: Round, outcome: Advance, seconds: float, aggregating: float) -> None:
+        """Tell the end of a round, which took so many seconds, and making its checkpoint so many of them."""
         book = self._ledger.rounds[round_]
         receipts = [book.receipts[worker].statement for worker in outcome.members]
         self._events.emit(
@@ -99,6 +99,7 @@ class Narrator:
             tokens=sum(receipt.tokens for receipt in receipts),
             bytes=sum(receipt.update_size for receipt in receipts),
             seconds=round(seconds, 3),
+            aggregating=round(aggregating, 4),
         )
 
     def mean_upload(self, exclude: set[Worker]) -> int:

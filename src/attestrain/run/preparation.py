@@ -97,8 +97,6 @@ def _make_spec(config: RunConfig, dataset: Dataset, task: Task) -> RunSpec:
     )
     inner, rule, outer = config.inner, config.aggregate, config.outer
     codec = _codec(config)
-    if config.overlap.delay:
-        raise UsageError("overlap.delay 1 cannot be run yet: rounds do not overlap", hint="set overlap.delay to 0")
     parts = config.overlap
     require_sharable(parts.shares, codec.name, rule.name)
     overlap = Overlap(parts.fragments, parts.shares, parts.delay, parts.blend)

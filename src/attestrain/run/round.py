@@ -84,6 +84,12 @@ class Conductor:
         chain: where the log is anchored and beacons come from; None if the spec records its beacon.
         elsewhere: whether workers come from other machines, where nobody can start them: then a round without any
             receipt waits for one, however long that takes.
+
+    Attributes:
+        silent: auditors that let a deadline pass.
+        missed: deadlines in a row that each worker let pass.
+        opened: when rounds that are not yet committed to were opened, by the monotonic clock.
+        aggregating: seconds that the latest checkpoint took to make.
     """
 
     def __init__(
@@ -105,6 +111,8 @@ class Conductor:
         self.patience = Patience(deadline)
         self.silent: set[Worker] = set()
         self.missed: Counter[Worker] = Counter()
+        self.opened: dict[Round, float] = {}
+        self.aggregating = 0.0
 
     def open(self) -> None:
         """Before everything: the run stands on chain, where participants enrol, and the first beacon is known."""
@@ -112,11 +120,17 @@ class Conductor:
             self.hear(Round(0), self.chain.open)
 
     def play(self, round_: Round) -> Advance:
-        """Play ``round_`` to its end, or to the end of what is missing of it."""
+        """Play ``round_`` to its end, or to the end of what is missing of it.
+
+        With a delay, the next round opens as soon as this one's list is closed and anchored: its workers train while
+        this one's updates are published and aggregated.
+        """
         self.assign(round_)
         self.train(round_)
         self.close(round_)
         self.anchor(round_)
+        if self.ledger.spec.overlap.delay and round_ + 1 < self.ledger.spec.schedule.rounds:
+            self.assign(Round(round_ + 1))
         self.publish(round_)
         return self.aggregate(round_)
 
@@ -126,15 +140,17 @@ class Conductor:
             return
         base, commitment = self.history.first.record.digest, ZERO_DIGEST
         if round_ > 0:
+            found = self.ledger.checkpoint(self.ledger.spec.overlap.base(round_))
             before = self.ledger.rounds[Round(round_ - 1)]
-            if before.closed is None or before.aggregated is None:
+            if before.closed is None or found is None:
                 raise AssertionError(f"round {round_} cannot follow an unfinished one")
-            base, commitment = before.aggregated.statement.checkpoint, before.closed.statement.commitment
+            base, commitment = found, before.closed.statement.commitment
         epoch = self.ledger.epoch(round_)
         if epoch is None:
             raise AssertionError(f"round {round_} opens before the chain was heard")
         beacon = round_beacon(epoch, round_, commitment)
         self.sequencer.state(RoundOpen(self.ledger.spec.run_id, TRUNK, round_, base, beacon))
+        self.opened[round_] = time.monotonic()
 
     def train(self, round_: Round) -> None:
         """4.2 to 4.4: workers train, compress and commit; meanwhile auditors replay what was drawn before.
@@ -145,7 +161,7 @@ class Conductor:
         book = self.ledger.rounds[round_]
         if book.closed is not None:
             return
-        begin = time.monotonic()
+        begin = self.opened.pop(round_, time.monotonic())
         if self.network.wait(lambda: self.working(round_) <= book.receipts.keys(), self.patience.seconds):
             self.patience.note(time.monotonic() - begin)
         if self.elsewhere:
@@ -226,11 +242,12 @@ class Conductor:
 
     def aggregate(self, round_: Round) -> Advance:
         """4.6: from the members' updates to the next checkpoint, as everyone else computes it too."""
-        book = self.ledger.rounds[round_]
-        self.history.at(self.ledger, round_)
+        begin, book = time.monotonic(), self.ledger.rounds[round_]
+        self.history.checkpoint(self.ledger, round_)
         outcome = self.history.derive(self.ledger, round_)
         if book.aggregated is None:
             members = members_root({w: book.receipts[w].statement.update_root for w in outcome.members})
             checkpoint = outcome.checkpoint.record.digest
             self.sequencer.state(Aggregated(self.ledger.spec.run_id, TRUNK, round_, members, checkpoint))
+        self.aggregating = time.monotonic() - begin
         return outcome

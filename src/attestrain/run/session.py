@@ -35,6 +35,7 @@ from attestrain.run.folder import RunFolder
 from attestrain.run.follower import History
 from attestrain.run.forgetting import forget_audited, forget_states
 from attestrain.run.gate import Gate
+from attestrain.run.hiding import Hiding
 from attestrain.run.holding import held, make_folder
 from attestrain.run.keyring import Keyring
 from attestrain.run.local import LocalNetwork
@@ -151,8 +152,9 @@ def conduct(
     run.logs.mkdir(exist_ok=True)
     keys = Keyring(run.keys)
     tally = Tally(on_event)
-    with closing(EventLog(run.events, tally)) as events, DurableLog(run.journal) as log:
-        return _Session(config, run, prepared, keys, events, log, tally, set_stage(config, keys)).play()
+    hiding = Hiding(tally)
+    with closing(EventLog(run.events, hiding)) as events, DurableLog(run.journal) as log:
+        return _Session(config, run, prepared, keys, events, log, tally, hiding, set_stage(config, keys)).play()
 
 
 class _Session:
@@ -167,6 +169,7 @@ class _Session:
         events: EventLog,
         log: DurableLog,
         tally: Tally,
+        hiding: Hiding,
         stage: Stage,
     ) -> None:
         self.config = config
@@ -179,6 +182,7 @@ class _Session:
         self.events = events
         self.log = log
         self.tally = tally
+        self.hiding = hiding
         self.stage = stage
         self.effort = Effort()
         self.begin = time.monotonic()
@@ -321,7 +325,7 @@ class _Session:
             begin = time.monotonic()
             outcome = self.conductor.play(round_)
             final = outcome.checkpoint
-            self.narrator.aggregated(round_, outcome, time.monotonic() - begin)
+            self.narrator.aggregated(round_, outcome, time.monotonic() - begin, self.conductor.aggregating)
             forget_audited(ledger, self.store, round_, self.config.local.keep_states_every)
             if number + 1 < rounds:
                 self.conductor.assign(Round(number + 1))
@@ -396,4 +400,6 @@ class _Session:
         if self.chain is not None and self.chain.embedded is not None:
             self.tally.add(effort_of(self.chain.embedded.pid) or {})
         self.events.emit("share", **self.tally.share())
+        if self.spec.overlap.delay:
+            self.events.emit("hidden", **self.hiding.sums())
         self.events.emit("finish", **figures, allreduce=outcome.allreduce, seconds=seconds, **places)

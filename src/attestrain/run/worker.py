@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from attestrain.corpus.dataset import Split
@@ -18,9 +20,11 @@ from attestrain.rules.admission import TRUNK
 from attestrain.rules.draws import drawn_segments
 from attestrain.rules.faults import faults
 from attestrain.rules.ledger import RoundBook
+from attestrain.run.background import Background, Behind
 from attestrain.run.effort import CPU, Effort
-from attestrain.run.exchange import Refusal
+from attestrain.run.exchange import Refusal, Stopped
 from attestrain.run.follower import Follower
+from attestrain.run.gate import LATEST
 from attestrain.run.journal import Journal, Slot
 from attestrain.run.states import ADOPTED, fetch, needed, retained, upload
 from attestrain.store.blobs import BlobStore
@@ -32,6 +36,8 @@ from attestrain.train.trace import OnSegment, RoundInputs, RoundWork, SegmentWor
 
 KEY_EPOCH = KeyEpoch(0)
 """The first session key, which lives for the whole run unless its owner leaves."""
+LOOK = 0.25
+"""Seconds between looks at the transcript while a round trains: it is over soon enough, and asking costs."""
 OWN_BLOBS = "blobs"
 """Folder of a worker's own blobs within its memory."""
 
@@ -78,6 +84,10 @@ class WorkerRole:
         self._journal = Journal(seat.folder / "journal")
         self._keep_every = keep_states_every
         self._effort = Effort()
+        self._background = Background(self._effort)
+        self._showing: Round | None = None
+        self._behind = Behind()
+        self._next_look = 0.0
         self._work: RoundWork | None = None
         self._given_up: Round | None = None
         self._kept_since = Round(0)
@@ -89,7 +99,12 @@ class WorkerRole:
             while ledger.run_close is None and self._slot not in faults(ledger):
                 if (last := ledger.last_round()) is not None:
                     self._act(last, ledger.rounds[last])
+                if self._showing is None:
+                    self._await_background()
                 self._follower.sync()
+            with suppress(Refusal, Stopped):
+                self._await_background()
+        self._tell_overlap()
         self._follower.exchange.tell(CPU, **self._effort.report())
 
     def settled(self) -> bool:
@@ -101,6 +116,7 @@ class WorkerRole:
         if self._drawn(committed[-1]) is None:
             return False
         self._publish(committed[-1])
+        self._await_background()
         return True
 
     def close(self) -> None:
@@ -119,12 +135,12 @@ class WorkerRole:
             self._given_up = round_
 
     def _catch_up(self, round_: Round) -> None:
-        """Publish what should have been published in the round before: too late to count, but it closes the gap."""
-        before = self._follower.ledger.rounds.get(Round(round_ - 1))
-        if before is None or before.closed is None:
-            return
-        if self._slot in before.receipts and self._slot not in before.published:
-            self._publish(Round(round_ - 1))
+        """Publish what is not published yet of rounds before: in time with a delay, else to close the gap."""
+        spec, rounds = self._follower.spec, self._follower.ledger.rounds
+        for number in range(max(0, round_ - LATEST - spec.overlap.delay), round_):
+            before = rounds[Round(number)]
+            if self._slot in before.receipts and self._slot not in before.published:
+                self._publish(Round(number))
 
     def _step(self, round_: Round, book: RoundBook) -> None:
         if book.closed is None and self._slot not in book.receipts:
@@ -136,25 +152,31 @@ class WorkerRole:
         """Train the round unless the journal has it, journal it, sign it, send it."""
         slot = self._journal.get(round_)
         if slot is None:
-            self._work = self._train(round_, self.begin(round_))
+            self._work = self._train(round_, self.begin(round_), partial(self._look_ahead, round_))
             slot = self._record(self._work)
         receipt = self._receipt(self._trace(slot))
         # Work that was journalled before its owner left and came back is signed by the new key; the old one is void.
         lives = (replace(receipt, key_epoch=KeyEpoch(number)) for number in range(self._key_epoch + 1))
         if slot.digest not in {sha256(life.signing_digest()) for life in lives}:
             raise AssertionError(f"round {round_} was journalled with another receipt")
+        if self._showing is not None:
+            self._await_background()
         self._follower.exchange.submit(sign(receipt, self._session).to_bytes())
+        self._tell_overlap()
 
-    def _train(self, round_: Round, begin: State) -> RoundWork:
+    def _train(self, round_: Round, begin: State, between: Callable[[], None] = lambda: None) -> RoundWork:
+        """Train a round; ``between`` is called after every segment."""
         spec, ledger = self._follower.spec, self._follower.ledger
+        started = time.monotonic()
         checkpoint = self._follower.history.at(ledger, round_)
+        self._behind.add((started, time.monotonic()))
         beacon = ledger.rounds[round_].opened.statement.beacon
         batches = RoundBatches(spec, self._split, beacon, self._slot)
         inputs = RoundInputs(TRUNK, round_, self._slot, checkpoint.record.digest, checkpoint.params, batches)
-        with self._effort.on("training"):
-            return run_round(self._engine, inputs, begin, self._reporter(round_))
+        with self._effort.on("training"), self._behind.training(round_):
+            return run_round(self._engine, inputs, begin, self._reporter(round_, between))
 
-    def _reporter(self, round_: Round) -> OnSegment:
+    def _reporter(self, round_: Round, between: Callable[[], None]) -> OnSegment:
         """Tells the exchange of every segment as it is done."""
         begin = time.perf_counter()
         schedule = self._follower.spec.schedule
@@ -169,8 +191,27 @@ class WorkerRole:
             place = {"worker": self._slot, "round": round_, "segment": index, "phase": work.segment.kind}
             tell = self._follower.exchange.tell
             tell("segment", **place, loss=loss, tokens=tokens * len(steps), seconds=seconds)
+            between()
 
         return report
+
+    def _look_ahead(self, round_: Round) -> None:
+        """With a delay, derive the checkpoint that the next round starts from while this one trains, once it is known.
+
+        Raises:
+            Refusal: what was published meanwhile may not stand.
+        """
+        follower, following = self._follower, Round(round_ + 1)
+        number, rounds = follower.spec.overlap.base(following), follower.spec.schedule.rounds
+        if number == following or following == rounds or follower.history.has(number):
+            return
+        if self._background.busy or time.monotonic() < self._next_look:
+            return
+        self._await_background()
+        self._next_look = time.monotonic() + LOOK
+        follower.read_up(follower.exchange.entries)
+        if follower.ledger.checkpoint(number) is not None:
+            self._background.start(partial(follower.history.checkpoint, follower.ledger, number))
 
     def begin(self, round_: Round) -> State:
         """The state this worker enters a round with: where the last round that it committed to ended, or all zeros.
@@ -252,15 +293,52 @@ class WorkerRole:
         return None if seed is None else drawn_segments(self._follower.spec, seed, self._slot)
 
     def _publish(self, round_: Round) -> None:
-        """After the close: trace, update and the states before drawn segments go where everyone can fetch them."""
-        store, slot = self._follower.store, self._journalled(round_)
+        """After the close: trace, update and the states before drawn segments go where everyone can fetch them.
+
+        With a delay they go while the next round trains, which waits for their arrival before it is committed to: so
+        no worker is ever two rounds ahead of what it has shown.
+        """
+        if self._showing == round_:
+            return
+        self._await_background()
+        slot = self._journalled(round_)
         trace = self._trace(slot)
+        drawn = set(self._drawn(round_) or ())
+        if retained(round_, self._keep_every):
+            drawn.add(ADOPTED)
+        send = partial(self._send, slot, trace, self._states(round_, slot), drawn)
+        if self._follower.spec.overlap.delay:
+            self._showing = round_
+            self._background.start(send)
+        else:
+            send()
+        if self._effort.due():
+            self._follower.exchange.tell(CPU, **self._effort.report())
+
+    def _tell_overlap(self) -> None:
+        if self._follower.spec.overlap.delay:
+            self._follower.exchange.tell("overlap", worker=self._slot, **self._behind.report())
+
+    def _await_background(self) -> None:
+        """Wait for what is done in the background.
+
+        Raises:
+            Refusal: it was a publication that may not stand.
+        """
+        self._showing = None
+        if (span := self._background.finish()) is not None:
+            self._behind.add(span)
+
+    def _send(self, slot: Slot, trace: Trace, states: list[State], drawn: set[int]) -> None:
+        """Send a round's update, trace and some of its states, then say so. Touches nothing that training changes."""
+        store = self._follower.store
         store.put_all([self._own.get(slot.update), self._own.get(slot.trace)])
-        self._upload_states(trace, slot)
+        for segment in drawn:
+            upload(store, states[segment], needed(self._follower.spec, trace, segment))
         published = Published(
             run=trace.run,
             branch=TRUNK,
-            round=round_,
+            round=trace.round,
             worker=self._slot,
             key_epoch=self._key_epoch,
             trace_root=trace.root,
@@ -269,16 +347,6 @@ class WorkerRole:
             update_root=trace.update.root,
         )
         self._follower.exchange.submit(sign(published, self._session).to_bytes())
-        if self._effort.due():
-            self._follower.exchange.tell(CPU, **self._effort.report())
-
-    def _upload_states(self, trace: Trace, slot: Slot) -> None:
-        drawn = set(self._drawn(trace.round) or ())
-        if retained(trace.round, self._keep_every):
-            drawn.add(ADOPTED)
-        states = self._states(trace.round, slot)
-        for segment in drawn:
-            upload(self._follower.store, states[segment], needed(self._follower.spec, trace, segment))
 
     def _states(self, round_: Round, slot: Slot) -> list[State]:
         """All states of a round; after a restart they are derived again from where the round began."""

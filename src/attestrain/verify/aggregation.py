@@ -62,9 +62,10 @@ def derive(bundle: Bundle, ledger: Ledger, works: Works) -> tuple[History, str]:
     return history, f"{len(history.members)} checkpoints from {updates} updates"
 
 
-def _advance(bundle: Bundle, ledger: Ledger, works: Works, round_: Round, base: Checkpoint) -> Advance:
+def _advance(bundle: Bundle, ledger: Ledger, works: Works, round_: Round, current: Checkpoint) -> Advance:
+    begun = ledger.rounds[round_].opened.statement.base
     updates = {worker: read_update(bundle, works[round_, worker].receipt) for worker in candidates(ledger, round_)}
-    return advance(ledger.spec, base, updates)
+    return advance(ledger.spec, current, updates, begun)
 
 
 def _left_out(outcome: Advance) -> dict[Worker, str]:

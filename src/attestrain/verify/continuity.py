@@ -63,7 +63,8 @@ def _check_worker(ledger: Ledger, works: Works, checkpoints: list[CheckpointReco
         if work is None:
             hole = name
             continue
-        check_segments(ledger.spec, checkpoints[receipt.round], work.trace, turn * ledger.spec.schedule.steps)
+        base = checkpoints[ledger.spec.overlap.base(receipt.round)]
+        check_segments(ledger.spec, base, work.trace, turn * ledger.spec.schedule.steps)
         if hole:
             gaps.append(f"{name} builds on {hole}, which was never published")
     return gaps

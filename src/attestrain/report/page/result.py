@@ -56,6 +56,7 @@ class Result:
     provenance: str
     shares: list[tuple[str, Cited, Cited]]
     overhead: Cited | None
+    hidden: Cited | None
 
 
 def result(reading: Reading, story: Story, reference: Reference | None, sources: Sources) -> Result:
@@ -73,6 +74,7 @@ def result(reading: Reading, story: Story, reference: Reference | None, sources:
         provenance=reference.provenance(story) if reference is not None and fits else "",
         shares=_shares(story, sources.events("share")),
         overhead=_overhead(story, sources.events("share")),
+        hidden=None if story.hidden is None else Cited(str(story.hidden), sources.events("hidden")),
     )
 
 

@@ -18,9 +18,9 @@ from attestrain.run.sequencer import Sequencer
 from attestrain.run.service.members import Member
 from attestrain.update.checkpoint import stored_bytes
 
-TOLD = {"worker": ("segment", "cpu"), "auditor": ("finding", "unanswered", "cpu"), "solo": ("solo", "cpu")}
+TOLD = {"worker": ("segment", "overlap", "cpu"), "auditor": ("finding", "unanswered", "cpu"), "solo": ("solo", "cpu")}
 """What each role may report; anything else would forge what watchers see of others."""
-OWN = {"segment"}
+OWN = {"segment", "overlap"}
 """Reports that are about the slot of whoever makes them."""
 MAX_KEYS = 16
 """Most particulars of a report: ours have ten."""
