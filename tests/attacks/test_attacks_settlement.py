@@ -12,7 +12,8 @@ import pytest
 
 from attestrain.record.digest import sha256
 from attestrain.record.keys import SigningKey
-from attestrain.record.names import Address
+from attestrain.record.names import Address, Worker
+from attestrain.rules.faults import faults
 from attestrain.rules.slots import GUILTY, INNOCENT, OPEN, VOID
 from attestrain.verify.verdict import Outcome
 from attestrain.verify.verifier import verify
@@ -31,8 +32,11 @@ from tests.attacks.anchored_world import (
 )
 from tests.attacks.world import Party
 
-FAULT = (1, 2, 1)
-"""Round, worker and segment of the cheat that `caught` catches."""
+
+def fault_of(world: AnchoredWorld) -> tuple[int, int, int]:
+    """Round, worker and segment of the cheat that `caught` catches: which segment, the draw decides."""
+    fault = faults(world.ledger)[Worker(2)]
+    return fault.round, 2, fault.segment
 
 
 def test_the_honest_run_is_verified_with_everything_a_chain_can_say() -> None:
@@ -118,7 +122,7 @@ def verdict_of(status: int) -> Callable[[AnchoredWorld], object]:
     """The cheat's case stands otherwise, and cost nothing."""
 
     def change(world: AnchoredWorld) -> None:
-        world.hold_case(FAULT, status)
+        world.hold_case(fault_of(world), status)
         world.chain.stake(world.participant("worker", 2), STAKE)
 
     return change
@@ -154,7 +158,7 @@ def test_a_case_that_the_facts_do_not_prove_leaves_it_undecided() -> None:
 def forget_case(world: AnchoredWorld) -> None:
     world.cases.clear()
     del world.chain.storage["cases"][
-        world.chain.case_slot(world.spec.run_id, FAULT, world.participant("worker", FAULT[1]))
+        world.chain.case_slot(world.spec.run_id, fault_of(world), world.participant("worker", 2))
     ]
 
 
