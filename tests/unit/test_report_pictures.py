@@ -116,6 +116,15 @@ def test_loss_picture_of_odd_runs_is_well_formed(losses: list[tuple[int, float]]
     assert "nan" not in svg
 
 
+@pytest.mark.parametrize("falling", [[5.0, 2.0, 4.0], [5.0, 2.0, 4.0, 4.5, 4.5]])
+def test_a_loss_that_rises_again_before_it_falls_is_drawn_from_where_it_stays_inside(falling: list[float]) -> None:
+    losses = list(enumerate([*falling, *[2.0 - 0.01 * step for step in range(8 * len(falling))]], start=1))
+    svg = loss_svg(Story(name="x", rounds=len(losses), losses=losses), [])
+    ElementTree.fromstring(svg)
+    assert "from 5.00 at round 1" in texts(svg)
+    assert svg.count('class="run-mark"') == 8 * len(falling)
+
+
 def test_timeline_has_a_lane_per_process_and_the_fault_in_red() -> None:
     svg = timeline_svg(make_events())
     assert {"worker 0", "worker 1", "worker 2, excluded", "auditor 0", "sequencer"} <= set(texts(svg))

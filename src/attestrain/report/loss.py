@@ -107,14 +107,16 @@ def _draw_caught(picture: Picture, scale: _Scale, caught: Caught, row: int) -> N
 
 
 def _draw_losses(picture: Picture, scale: _Scale, losses: Sequence[tuple[int, float]]) -> None:
-    points = [(scale.x(round_), scale.y(loss)) for round_, loss in losses if loss <= scale.high]
-    above = [(round_, loss) for round_, loss in losses if loss > scale.high]
-    if above and points:
-        points.insert(0, _entry(scale, above[-1], losses[len(above)]))
+    # A loss may rise again before it falls for good: the curve begins behind the last point outside.
+    begin = max((index + 1 for index, (_, loss) in enumerate(losses) if loss > scale.high), default=0)
+    above, inside = losses[:begin], losses[begin:]
+    points = [(scale.x(round_), scale.y(loss)) for round_, loss in inside]
+    if above and inside:
+        points.insert(0, _entry(scale, above[-1], inside[0]))
         first = f"from {above[0][1]:.2f} at round {above[0][0]}"
         picture.text(points[0][0] + 8, TOP - 6, first, "soft small")
     picture.polyline(points, "run")
-    for round_, loss in losses[len(above) :]:
+    for round_, loss in inside:
         picture.dot(scale.x(round_), scale.y(loss), "run-mark", f"round {round_}: {loss:.4f}", radius=2.5)
 
 
