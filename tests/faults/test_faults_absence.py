@@ -71,8 +71,9 @@ def test_a_worker_that_hangs_is_not_waited_for_forever(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_comes_too_late_joins_in_the_next_round(tmp_path: Path) -> None:
-    config = tiny_config(schedule={"rounds": 5}, local={"deadline": 6.0})
+@pytest.mark.parametrize("delay", [0, 1])
+def test_a_worker_that_comes_too_late_joins_in_the_next_round(tmp_path: Path, delay: int) -> None:
+    config = tiny_config(schedule={"rounds": 5}, local={"deadline": 6.0}, overlap={"delay": delay})
     with Running(tmp_path / "run", config) as run:
         run.until(lambda: run.events("segment", round=1, worker=0))
         victim = run.children()[0]

@@ -182,10 +182,10 @@ class Conductor:
         return set(self.ledger.present("worker")) - absent
 
     def count_missed(self, round_: Round) -> None:
-        """Note who let this round's deadline pass; whoever committed starts again at none."""
-        committed = self.ledger.rounds[round_].receipts
+        """Note who let this round's deadline pass; whoever committed, or left and comes back, starts again at none."""
+        waited = set(self.ledger.present("worker")) - self.ledger.rounds[round_].receipts.keys()
         for worker in self.ledger.slots("worker"):
-            self.missed[worker] = 0 if worker in committed else self.missed[worker] + 1
+            self.missed[worker] = self.missed[worker] + 1 if worker in waited else 0
 
     def hear_audits(self, before: Round) -> None:
         """Wait for the findings of the round before ``before``: a cheat must be out before the next list closes.
