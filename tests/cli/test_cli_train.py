@@ -141,7 +141,7 @@ def test_init_writes_what_train_reads_and_overwrites_nothing(call: Call, tmp_pat
     assert json.loads(call("init", path, "--json").out) == {"path": str(path)}
     assert "#" in path.read_text()
     assert tomllib.loads(path.read_text())["algorithm"]["preset"] in path.read_text()
-    assert "# rounds = 30" in path.read_text()
+    assert "# rounds = 60" in path.read_text()
     again = call("init", path)
     assert again.code == ExitCode.USAGE
     assert again.err.startswith(f"attestrain: {path} exists\nhint: ")

@@ -28,6 +28,7 @@ def tiny_config(**sections: Any) -> RunConfig:
     """Three workers, one auditor, a model of a thousand parameters. ``sections`` change settings."""
     settings: dict[str, Any] = {
         "run": {"name": "tiny", "seed": 1},
+        "algorithm": {"preset": "ternary-muon"},
         "task": {"config": {"width": 16, "layers": 1, "heads": 2, "hidden": 32}},
         "dataset": {"source": "slice", "sequence_tokens": 32},
         "schedule": {"rounds": 4, "steps": 4, "segment_steps": 2, "batch": 2, "workers": 3},

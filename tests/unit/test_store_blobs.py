@@ -98,3 +98,17 @@ def test_other_failures_are_unreachable(store, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Unreachable, match="cannot be opened"):
         BlobStore(tmp_path / "file")
+
+
+def test_what_was_just_kept_is_not_read_again_and_what_is_gone_or_was_kept_by_others_is(store, tmp_path):
+    ref = store.put(DATA)
+    store.path(ref).write_bytes(bytes(len(DATA)))
+    store.check(ref)
+    with pytest.raises(FormatError):
+        BlobStore(tmp_path / "blobs").check(ref)
+    store.path(ref).write_bytes(DATA[:-1])
+    with pytest.raises(FormatError):
+        store.check(ref)
+    store.path(ref).unlink()
+    with pytest.raises(Unreachable):
+        store.check(ref)

@@ -50,8 +50,12 @@ ADAM_RATES = ("0.004", "0.008")
 """On both sides of what earlier trials found best (0.04 and 0.006)."""
 
 
+BASE = "ternary-muon"
+"""Preset that the rows without one of their own begin from, whatever the default is."""
+
+
 def _muon(codec: str, **codec_settings: Any) -> dict[str, Any]:
-    return {"inner": {"name": "muon"}, "codec": {"name": codec, **codec_settings}}
+    return _preset(BASE, inner={"name": "muon"}, codec={"name": codec, **codec_settings})
 
 
 def _preset(name: str, **sections: Any) -> dict[str, Any]:
@@ -72,7 +76,7 @@ ROWS: tuple[Row, ...] = (
         "allreduce-muon",
         "AllReduce Muon",
         1,
-        {"inner": {"name": "muon"}},
+        _preset(BASE, inner={"name": "muon"}),
         {"inner.rate": ("0.02", "0.03", "0.04", "0.06")},
         "allreduce",
         key=True,
@@ -81,7 +85,7 @@ ROWS: tuple[Row, ...] = (
         "allreduce-adamw",
         "AllReduce AdamW",
         1,
-        {"inner": {"name": "adamw"}},
+        _preset(BASE, inner={"name": "adamw"}),
         {"inner.rate": ("0.004", "0.006", "0.01", "0.015")},
         "allreduce",
         key=True,
@@ -90,7 +94,7 @@ ROWS: tuple[Row, ...] = (
         "solo-muon",
         "one worker alone, Muon",
         1,
-        {"inner": {"name": "muon"}},
+        _preset(BASE, inner={"name": "muon"}),
         {"inner.rate": ("0.02", "0.03", "0.04", "0.06")},
         "solo",
         key=True,
@@ -151,7 +155,7 @@ ROWS: tuple[Row, ...] = (
         "ternary-20",
         "ternary, Muon, H=20",
         20,
-        _preset("ternary-muon"),
+        _preset(BASE),
         {"inner.rate": MUON_RATES, "outer.rate": ("0.7", "0.9")},
         key=True,
     ),

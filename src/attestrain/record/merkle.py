@@ -19,7 +19,9 @@ EMPTY_ROOT = Digest(hashlib.sha256(b"").digest())
 
 def leaf_hash(data: Buffer) -> Digest:
     """Hash of one leaf: SHA-256(0x00 || data)."""
-    return Digest(hashlib.sha256(b"\x00" + data).digest())
+    hashed = hashlib.sha256(b"\x00")
+    hashed.update(data)  # not put together first: that would copy every cell
+    return Digest(hashed.digest())
 
 
 def node_hash(left: bytes, right: bytes) -> Digest:

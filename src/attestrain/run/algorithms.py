@@ -14,8 +14,8 @@ from typing import Any
 
 from attestrain.errors import UsageError
 
-DEFAULT = "ternary-muon"
-"""What a run trains with unless told otherwise: the defaults of the sections themselves."""
+DEFAULT = "sparse-muon"
+"""What a run trains with unless told otherwise: the defaults of the sections, but for settings of components."""
 SECTIONS = ("inner", "overlap", "codec", "screen", "aggregate", "outer")
 """Sections that a preset may set."""
 SCHEDULE = ("rounds", "steps", "segment_steps")
@@ -48,7 +48,7 @@ def with_algorithm(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     section = settings.get("algorithm")
     name = section.get("preset", DEFAULT) if isinstance(section, dict) else DEFAULT
-    if not isinstance(name, str) or name == DEFAULT:
+    if not isinstance(name, str):
         return dict(settings)
     merged: dict[str, Any] = tomllib.loads(algorithm_text(name))
     for section_name, own in settings.items():

@@ -103,8 +103,8 @@ class AlgorithmSection(Section):
 class ScheduleSection(Section):
     """Shape of the run in time. ``batch`` counts sequences per step and worker."""
 
-    rounds: int = Field(30, ge=1, le=MAX_ROUNDS)
-    steps: int = Field(20, ge=1, le=MAX_STEPS)
+    rounds: int = Field(60, ge=1, le=MAX_ROUNDS)
+    steps: int = Field(10, ge=1, le=MAX_STEPS)
     segment_steps: int = Field(10, ge=1, le=MAX_STEPS)
     batch: int = Field(4, ge=1, le=MAX_BATCH)
     accumulate: int = Field(1, ge=1, le=MAX_BATCH, description="equal parts in which a batch passes through the model")
@@ -133,7 +133,7 @@ class OverlapSection(Section):
 class CodecSection(Section):
     """How pseudo-gradients are compressed."""
 
-    name: CodecName = "ternary"
+    name: CodecName = "topk"
     block: int = Field(1024, ge=16, le=1 << 20)
     feedback: Share = "1"
     settings: dict[str, DecimalText] = {}
@@ -149,7 +149,7 @@ class AggregateSection(Section):
 class OuterSection(Section):
     """Outer optimizer, its peak rate, and the warm-up and cosine decay around it; ``final`` 1 keeps the rate."""
 
-    name: OuterName = "nesterov"
+    name: OuterName = "sgd"
     rate: Rate = "0.8"
     warmup: int = Field(0, ge=0, description="rounds of linear warm-up")
     final: Share = "1"
@@ -364,7 +364,7 @@ def demo_config(*, quick: bool) -> RunConfig:
 _CHEAT = {"worker": 4, "kind": "skip-steps", "from_round": 3}
 _DEMO: dict[str, Any] = {
     "run": {"name": "demo", "seed": 1},
-    "schedule": {"workers": 5},
+    "schedule": {"rounds": 30, "batch": 12, "workers": 5},
     "audit": {"auditors": 3},
     "trust": {"preset": "full"},
     "cheat": [_CHEAT],

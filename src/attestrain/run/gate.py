@@ -127,7 +127,7 @@ class Gate:
         spec, seed = ledger.spec, ledger.draw_seed(trace.round)
         if seed is None:
             raise FormatError(f"round {trace.round} is not drawn from yet")
-        self._store.get(trace.update)
+        self._store.check(trace.update)
         for segment in drawn_segments(spec, seed, trace.worker):
             for ref in needed(spec, trace, segment).values():
-                self._store.get(ref)
+                self._store.check(ref)

@@ -201,7 +201,15 @@ class _Session:
         if self.chain is not None:
             stage.greeted.append(self.chain.greet)
         service = open_service(
-            run, self.sequencer, self.history, events, self.dataset, self.note_key.verifier, self._terms(), stage
+            run,
+            self.store,
+            self.sequencer,
+            self.history,
+            events,
+            self.dataset,
+            self.note_key.verifier,
+            self._terms(),
+            stage,
         )
         self.network = LocalNetwork(self.sequencer, events, run.logs, service)
         self.conductor = Conductor(

@@ -11,7 +11,7 @@ from attestrain.record.blob import BlobRef
 from attestrain.record.names import Round
 from attestrain.record.spec import RunSpec
 from attestrain.record.trace import StateRefs, Trace
-from attestrain.store.blobs import Blobs
+from attestrain.store.blobs import Blobs, BlobStore
 from attestrain.train.state import State, state_from_blobs
 from attestrain.update.components import PARAMS
 
@@ -33,6 +33,13 @@ def needed(spec: RunSpec, trace: Trace, segment: int) -> StateRefs:
 def upload(store: Blobs, state: State, refs: StateRefs) -> None:
     """Put those components of a state into the store that ``refs`` names and that are not there yet."""
     store.put_all([state[name].tobytes() for name, ref in refs.items() if not store.has(ref)])
+
+
+def keep(store: BlobStore, state: State, refs: StateRefs) -> None:
+    """Keep a state of one's own, whose names ``refs`` are one's own too and need not be found again by hashing."""
+    for name, ref in refs.items():
+        if not store.has(ref):
+            store.keep(ref, state[name].tobytes())
 
 
 def fetch(store: Blobs, spec: RunSpec, refs: StateRefs, known: Mapping[BlobRef, bytes]) -> State:

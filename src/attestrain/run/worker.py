@@ -26,7 +26,7 @@ from attestrain.run.exchange import Refusal, Stopped
 from attestrain.run.follower import Follower
 from attestrain.run.gate import LATEST
 from attestrain.run.journal import Journal, Slot
-from attestrain.run.states import ADOPTED, fetch, needed, retained, upload
+from attestrain.run.states import ADOPTED, fetch, keep, needed, retained, upload
 from attestrain.store.blobs import BlobStore
 from attestrain.train.batches import RoundBatches
 from attestrain.train.engine import Engine
@@ -237,7 +237,7 @@ class WorkerRole:
         """Keep what a restart needs, then journal the receipt, then forget what nobody can ask for any more."""
         trace = work.trace
         for place in (0, -1):
-            upload(self._own, work.states[place], trace.states[place])
+            keep(self._own, work.states[place], trace.states[place])
         slot = Slot(
             round=trace.round,
             digest=sha256(self._receipt(trace).signing_digest()),

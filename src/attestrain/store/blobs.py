@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from attestrain.record.digest import Buffer, Digest
 from attestrain.record.merkle import leaf_hash, root_of_hashes
 from attestrain.store.atomic import sync_folder, write_atomic
 
+FRESH = 4096
+"""References remembered as kept by this process: enough for the round that is being published, with many workers."""
 RECEIVING = ".receiving."
 """How the names of unfinished blobs begin."""
 
@@ -64,6 +67,8 @@ class BlobStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._fresh: dict[BlobRef, None] = {}
+        self._lock = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -101,6 +106,23 @@ class BlobStore:
             write_atomic(path, data)
         except OSError as error:
             raise Unreachable(f"blob {ref.root.hex()} cannot be written: {error.strerror}") from error
+        self._remember(ref)
+
+    def _remember(self, ref: BlobRef) -> None:
+        with self._lock:  # blobs come in on several threads
+            self._fresh[ref] = None
+            if len(self._fresh) > FRESH:
+                del self._fresh[next(iter(self._fresh))]
+
+    def check(self, ref: BlobRef) -> None:
+        """See that the blob is here: read and hashed again, unless this very object has just hashed and kept it.
+
+        Raises:
+            Unreachable: there is no such blob here.
+            FormatError: the stored bytes are not that blob.
+        """
+        if ref not in self._fresh or not self.has(ref):
+            self.get(ref)
 
     def sweep(self) -> None:
         """Remove what a crash left of blobs that were coming in. For the one process that receives."""
@@ -115,7 +137,7 @@ class BlobStore:
         except OSError as error:
             raise Unreachable(f"blob {ref.root.hex()} cannot be written: {error.strerror}") from error
         try:
-            yield Receiver(ref, handle, Path(name), self.path(ref))
+            yield Receiver(ref, handle, Path(name), self.path(ref), self._remember)
         finally:
             os.close(handle)
             Path(name).unlink(missing_ok=True)
@@ -163,8 +185,11 @@ class Receiver:
         Unreachable: the file system refuses.
     """
 
-    def __init__(self, ref: BlobRef, handle: int, building: Path, target: Path) -> None:
+    def __init__(
+        self, ref: BlobRef, handle: int, building: Path, target: Path, kept: Callable[[BlobRef], None]
+    ) -> None:
         self._ref = ref
+        self._kept = kept
         self._handle = handle
         self._building = building
         self._target = target
@@ -189,6 +214,7 @@ class Receiver:
         if BlobRef(root_of_hashes(leaves), self._size) != self._ref:
             raise FormatError(f"these bytes are not blob {self._ref.root.hex()}")
         self._try(self._move)
+        self._kept(self._ref)
 
     def _move(self) -> None:
         os.fchmod(self._handle, 0o644)

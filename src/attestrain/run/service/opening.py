@@ -19,6 +19,7 @@ from attestrain.store.blobs import BlobStore
 
 def open_service(
     run: RunFolder,
+    store: BlobStore,
     sequencer: Sequencer,
     history: History,
     events: EventLog,
@@ -31,6 +32,7 @@ def open_service(
 
     Args:
         run: where it keeps what it is sent.
+        store: where it keeps blobs.
         sequencer: orders statements.
         history: knows checkpoints.
         events: told what happens.
@@ -44,7 +46,6 @@ def open_service(
     """
     run.environments.mkdir(exist_ok=True)
     run.evidence.mkdir(exist_ok=True)
-    store = BlobStore(run.store)
     store.sweep()
     name = service_id(sequencer.ledger.spec.run_id, sequencer.address, str(log_key))
     public = dataset.manifest.salt == "public"
