@@ -56,7 +56,7 @@ def settings(trial: Trial, rate: str, workers: int) -> RunConfig:
     """The demo's configuration turned into one process that trains alone on ``workers`` times the batch."""
     demo = demo_config(quick=False)
     batch = demo.schedule.batch * (workers if trial.allreduce else 1)
-    document: dict[str, Any] = demo.model_dump(mode="json", exclude={"cheat"})
+    document: dict[str, Any] = demo.model_dump(mode="json", exclude={"cheat", "audit", "trust"})
     document["schedule"] |= {"workers": 1, "batch": batch}
     document["inner"] |= {"name": trial.inner, "rate": rate}
     return make_config(document, trial.name)

@@ -40,6 +40,12 @@ WAYS: dict[str, dict[str, Any]] = {
         "codec": {"name": "dct", "feedback": 0.99, "settings": {"side": 8, "keep": 8}},
         "outer": {"name": "sign", "rate": 0.001},
     },
+    "merged": {"merge": {"name": "int4", "block": 64}},
+    "merged-late-in-parts": {
+        "overlap": {"delay": 1, "fragments": 2, "blend": 0.5},
+        "codec": {"name": "int4", "block": 64},
+        "merge": {"name": "int8", "block": 64},
+    },
     "trimmed": {"aggregate": {"name": "trimmed", "settings": {"trim": 0.34}}},
     "krum": {"aggregate": {"name": "multi-krum"}},
     "centered": {"aggregate": {"name": "centered"}},

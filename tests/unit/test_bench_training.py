@@ -80,7 +80,7 @@ def test_a_trial_is_recorded_once_and_repeats_itself(tmp_path: Path) -> None:
 
 
 def test_a_plan_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    plan = Plan((TERNARY, ALLREDUCE), steps=8, tuning_steps=4, seeds=(1,), protocol=TINY)
+    plan = Plan((TERNARY, ALLREDUCE), steps=8, tuning_steps=4, seeds=(1,), protocol=TINY, tuned_on=TINY)
     told: list[str] = []
 
     def note(trial: Trial, record: dict[str, Any] | None) -> None:

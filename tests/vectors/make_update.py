@@ -18,7 +18,7 @@ import numpy as np
 from attestrain.record.digest import Digest, sha256
 from attestrain.record.layout import Init, Layout, TensorSpec
 from attestrain.record.names import Branch, Round, RunId, Worker
-from attestrain.record.spec import AGGREGATES, OUTERS, Inner, RunSpec, Schedule, TaskSpec
+from attestrain.record.spec import AGGREGATES, OUTERS, Inner, Merge, RunSpec, Schedule, TaskSpec
 from attestrain.update.arrays import Float32s
 from attestrain.update.checkpoint import Checkpoint, advance, genesis, stored_bytes
 from attestrain.update.codec import decode, encode
@@ -126,7 +126,8 @@ def run_rounds(spec: RunSpec, rounds: int = ROUNDS) -> list[dict[str, Any]]:
         screened = {str(worker): [one.factor.hex(), one.reason] for worker, one in step.screened.items()}
         digests = {str(worker): sha256(data).hex() for worker, data in updates.items()}
         rejected = {str(worker): reason for worker, reason in step.rejected.items()}
-        steps.append(_describe(checkpoint) | {"updates": digests, "screened": screened, "rejected": rejected})
+        merged = {} if step.merged is None else {"merged": step.merged.hex()}
+        steps.append(_describe(checkpoint) | merged | {"updates": digests, "screened": screened, "rejected": rejected})
     return steps
 
 
@@ -173,7 +174,8 @@ def outer_specs(**changes: Any) -> list[RunSpec]:
 def build() -> dict[str, Any]:
     """The vectors."""
     cases = [_codec_case(codec, 16, label) for codec in CODECS for label in ("plain", "with-zeros")]
-    specs = [*(make_spec(codec) for codec in CODECS), *rule_specs(), *outer_specs()]
+    merging = make_spec("ternary", merge=Merge("int4", 16, {}))
+    specs = [*(make_spec(codec) for codec in CODECS), *rule_specs(), *outer_specs(), merging]
     runs = [{"spec": spec.to_bytes().decode(), "checkpoints": run_rounds(spec)} for spec in specs]
     return {
         "format": "attestrain.dev/vectors@v1",

@@ -38,7 +38,7 @@ def test_refused(case: dict[str, str]) -> None:
 
 def name_of(run: dict[str, Any]) -> str:
     spec = json.loads(run["spec"])
-    return " ".join(spec[part]["name"] for part in ("codec", "aggregate", "outer"))
+    return " ".join(spec[part]["name"] for part in ("codec", "aggregate", "outer", "merge") if part in spec)
 
 
 def test_every_run_comes_out_differently_but_for_equal_tokens() -> None:

@@ -199,6 +199,17 @@ ROWS: tuple[Row, ...] = (
         key=True,
     ),
     Row(
+        "top10-10-merged",
+        "top tenth, Muon, H=10, merged in int4",
+        10,
+        {
+            **_muon("topk", block=1024, settings={"keep": "102", "levels": "1"}),
+            "outer": SPARSE,
+            "merge": {"name": "int4", "block": 1024},
+        },
+        {"inner.rate": MUON_RATES, "outer.rate": ("0.8", "1")},
+    ),
+    Row(
         "top5-10",
         "top twentieth, Muon, H=10",
         10,

@@ -70,13 +70,15 @@ class Simulation:
         base = self._bases[max(0, len(self._bases) - 1 - spec.overlap.delay)]
         updates = {Worker(slot): self._work(round_, Worker(slot), base, beacon) for slot in range(len(self._states))}
         begin = time.process_time()
-        checkpoint = advance(spec, self._bases[-1], updates, base.record.digest).checkpoint
+        step = advance(spec, self._bases[-1], updates, base.record.digest)
+        checkpoint = step.checkpoint
         self.costs.aggregating += time.process_time() - begin
         self._bases = [*self._bases[-spec.overlap.delay - 1 :], checkpoint]
         sizes = [len(update) for update in updates.values()]
         self.costs.rounds.append(sum(sizes))
         self.costs.uploaded += sum(sizes) / len(sizes)
-        self.costs.downloaded += sum(sizes) - sum(sizes) / len(sizes)
+        others = sum(sizes) - sum(sizes) / len(sizes)
+        self.costs.downloaded += others if spec.merge is None else len(step.merged or b"")
         return checkpoint
 
     def _work(self, round_: Round, slot: Worker, base: Checkpoint, beacon: Digest) -> bytes:

@@ -28,6 +28,7 @@ class Plan:
         tuning_steps: of a tuning trial.
         seeds: seeds of the final runs of key rows; the others have the first alone.
         protocol: equal for all rows.
+        tuned_on: protocol of the tuning trials: a smaller model's, where a larger one would take too long.
     """
 
     rows: tuple[Row, ...]
@@ -35,12 +36,13 @@ class Plan:
     tuning_steps: int = 300
     seeds: tuple[int, ...] = (1, 2, 3)
     protocol: Protocol = PROTOCOL
+    tuned_on: Protocol = PROTOCOL
 
     def tuning(self) -> Iterator[Trial]:
         """All tuning trials."""
         for row in self.rows:
             for point in row.trials():
-                yield Trial(row, tuple(point.items()), self.tuning_steps, self.seeds[0], self.protocol)
+                yield Trial(row, tuple(point.items()), self.tuning_steps, self.seeds[0], self.tuned_on)
 
     def final(self, row: Row, point: dict[str, str]) -> Iterator[Trial]:
         """Final runs of a row at its best point."""
@@ -109,7 +111,7 @@ def _attempt(folder: Path, trial: Trial) -> dict[str, Any]:
 def _tuned(plan: Plan, folder: Path, row: Row) -> list[tuple[dict[str, str], float | None]]:
     found = []
     for point in row.trials():
-        record = recorded(folder, Trial(row, tuple(point.items()), plan.tuning_steps, plan.seeds[0], plan.protocol))
+        record = recorded(folder, Trial(row, tuple(point.items()), plan.tuning_steps, plan.seeds[0], plan.tuned_on))
         found.append((point, None if record is None else float(record["validation"])))
     return found
 

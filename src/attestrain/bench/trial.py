@@ -46,6 +46,12 @@ class Protocol:
 
 PROTOCOL = Protocol()
 """The demo's model and data, four workers, four sequences each."""
+SIZES = {
+    "small": PROTOCOL,
+    "medium": Protocol(task=(("width", 128), ("layers", 4), ("heads", 4), ("hidden", 352))),
+    "large": Protocol(task=(("width", 768), ("layers", 12), ("heads", 12), ("hidden", 2048)), workers=8, batch=8),
+}
+"""Protocols by the size of their model: 0.23, 0.84 and 85 million parameters, the last for a machine with a GPU."""
 
 
 @dataclass(frozen=True, slots=True)

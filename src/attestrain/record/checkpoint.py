@@ -1,6 +1,7 @@
 """A checkpoint by name: the document whose digest receipts build on and the model is delivered under.
 
-It names every value that the next round depends on: the parameters and the outer momentum.
+It names every value that the next round depends on: the parameters and the outer momentum; and, where the run merges
+updates, the bytes of the merged update that led here.
 """
 
 from __future__ import annotations
@@ -16,23 +17,32 @@ from attestrain.record.spec import MAX_ROUNDS
 
 FORMAT = "attestrain.dev/checkpoint@v1"
 MAX_CHECKPOINT = 4096
-"""Largest document: it names two blobs."""
+"""Largest document: it names three blobs."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """Checkpoint ``round``: the state before that round. Both blobs are little-endian float32 in layout order."""
+    """Checkpoint ``round``: the state before that round.
+
+    Attributes:
+        params: little-endian float32 in layout order.
+        momentum: likewise, plane after plane.
+        merged: the merged update of the round before, None where nothing was merged.
+    """
 
     run: RunId
     branch: Branch
     round: Round
     params: BlobRef
     momentum: BlobRef
+    merged: BlobRef | None = None
 
     def to_bytes(self) -> bytes:
         """Canonical document."""
+        merged = {} if self.merged is None else {"merged": self.merged.to_json()}
         return canonical(
             {
+                **merged,
                 "format": FORMAT,
                 "run": self.run.hex(),
                 "branch": self.branch,
@@ -54,8 +64,11 @@ class CheckpointRecord:
         Raises:
             FormatError: malformed or out of bounds.
         """
-        keys = ("format", "run", "branch", "round", "params", "momentum")
-        fields = Fields(parse(data, max_bytes=MAX_CHECKPOINT), keys, "checkpoint")
+        document = parse(data, max_bytes=MAX_CHECKPOINT)
+        keys: tuple[str, ...] = ("format", "run", "branch", "round", "params", "momentum")
+        if "merged" in document:
+            keys = (*keys, "merged")
+        fields = Fields(document, keys, "checkpoint")
         fields.constant("format", FORMAT)
         return cls(
             run=RunId(fields.digest("run")),
@@ -63,4 +76,5 @@ class CheckpointRecord:
             round=Round(fields.integer("round", 0, MAX_ROUNDS)),
             params=BlobRef.from_json(fields.object("params")),
             momentum=BlobRef.from_json(fields.object("momentum")),
+            merged=BlobRef.from_json(fields.object("merged")) if "merged" in document else None,
         )

@@ -36,9 +36,13 @@ MAX_COMPONENT_NAME = 64
 """Longest name of a state's component: "opt." and a word, with room."""
 MAX_VOTES = 64
 """Most auditors that replay the same segment: more would cost more than the training they check."""
+MIN_BLOCK, MAX_BLOCK = 16, 1 << 20
+"""Values that share a scale: fewer would cost more in scales than in values, more would fit none of them."""
 MAX_FRAGMENTS = 1_000
 """Most parts that a model is synchronised in."""
 CODECS = ("dense", "ternary", "two-bit", "sign", "int8", "int4", "topk", "dct", "lowrank")
+MERGES = ("dense", "ternary", "two-bit", "sign", "int8", "int4", "topk")
+"""Codecs of merged updates: those that remember nothing and do not care for shapes."""
 INNERS = ("adamw", "muon", "sgd", "gradient")
 AGGREGATES = ("mean", "contributors", "tokens", "trimmed", "centered", "multi-krum")
 OUTERS = ("sgd", "nesterov", "adamw", "sign")
@@ -153,6 +157,15 @@ class Codec:
 
 
 @dataclass(frozen=True, slots=True)
+class Merge:
+    """How the aggregate of a round becomes bytes that workers may fetch instead of every update (`update.merge`)."""
+
+    name: str
+    block: int
+    settings: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Aggregate:
     """How the updates of a round become one; ``settings`` as a codec's."""
 
@@ -199,11 +212,14 @@ class RunSpec:
     beacon: Digest
     audit_fraction: str
     audit_votes: int
+    merge: Merge | None = None
 
     def to_json(self) -> Json:
         """The document."""
         task = self.task
+        merge = {} if self.merge is None else {"merge": _plain(self.merge)}
         return {
+            **merge,
             "format": FORMAT,
             "name": self.name,
             "seed": self.seed,
@@ -258,6 +274,8 @@ def _run_id(spec: RunSpec) -> RunId:
 def _read_spec(document: Json) -> RunSpec:
     keys: tuple[str, ...] = ("format", "name", "seed", "code", "task", "layout", "state", "dataset", "schedule")
     keys = (*keys, "overlap", "inner", "codec", "screen", "aggregate", "outer", "beacon", "audit")
+    if "merge" in document:
+        keys = (*keys, "merge")
     fields = Fields(document, keys, "spec")
     fields.constant("format", FORMAT)
     schedule = _read_schedule(fields.object("schedule"))
@@ -283,6 +301,7 @@ def _read_spec(document: Json) -> RunSpec:
         beacon=beacon.digest("value"),
         audit_fraction=audit.decimal("fraction", 0, 1),
         audit_votes=audit.integer("votes", 1, MAX_VOTES),
+        merge=_read_merge(fields.object("merge")) if "merge" in document else None,
     )
 
 
@@ -342,8 +361,14 @@ def _read_inner(value: Json, schedule: Schedule) -> Inner:
 
 def _read_codec(value: Json) -> Codec:
     fields = Fields(value, Codec.__dataclass_fields__, "spec.codec")
-    block, feedback = fields.integer("block", 16, 1 << 20), fields.decimal("feedback", 0, 1)
+    block, feedback = fields.integer("block", MIN_BLOCK, MAX_BLOCK), fields.decimal("feedback", 0, 1)
     return Codec(fields.choice("name", CODECS), block, feedback, _read_settings(fields))
+
+
+def _read_merge(value: Json) -> Merge:
+    fields = Fields(value, Merge.__dataclass_fields__, "spec.merge")
+    block = fields.integer("block", MIN_BLOCK, MAX_BLOCK)
+    return Merge(fields.choice("name", MERGES), block, _read_settings(fields))
 
 
 def _read_aggregate(value: Json) -> Aggregate:
@@ -370,5 +395,5 @@ def _read_rates(fields: Fields, count: int) -> str:
     return rates
 
 
-def _plain(part: Schedule | Overlap | Inner | Codec | Aggregate | Outer) -> dict[str, Json]:
+def _plain(part: Schedule | Overlap | Inner | Codec | Merge | Aggregate | Outer) -> dict[str, Json]:
     return {key: getattr(part, key) for key in part.__dataclass_fields__}

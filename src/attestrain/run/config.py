@@ -18,7 +18,17 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from attestrain.corpus.config import CorpusConfig
 from attestrain.errors import UsageError
 from attestrain.record.fields import is_decimal
-from attestrain.record.spec import MAX_BATCH, MAX_FRAGMENTS, MAX_ROUNDS, MAX_STEPS, MAX_TOTAL_STEPS, MAX_VOTES
+from attestrain.record.spec import (
+    MAX_BATCH,
+    MAX_BLOCK,
+    MAX_FRAGMENTS,
+    MAX_ROUNDS,
+    MAX_STEPS,
+    MAX_TOTAL_STEPS,
+    MAX_VOTES,
+    MERGES,
+    MIN_BLOCK,
+)
 from attestrain.run.algorithms import DEFAULT, algorithm_names, with_algorithm
 from attestrain.update.settings import AGGREGATES, CODECS, OUTERS
 
@@ -70,6 +80,7 @@ def _one_of(kind: str, names: Sequence[str]) -> AfterValidator:
 
 
 CodecName = Annotated[str, _one_of("codec", tuple(CODECS))]
+MergeName = Annotated[str, _one_of("codec for merged updates", ("none", *MERGES))]
 AggregateName = Annotated[str, _one_of("aggregation rule", tuple(AGGREGATES))]
 OuterName = Annotated[str, _one_of("outer optimizer", tuple(OUTERS))]
 
@@ -134,7 +145,7 @@ class CodecSection(Section):
     """How pseudo-gradients are compressed."""
 
     name: CodecName = "topk"
-    block: int = Field(1024, ge=16, le=1 << 20)
+    block: int = Field(1024, ge=MIN_BLOCK, le=MAX_BLOCK)
     feedback: Share = "1"
     settings: dict[str, DecimalText] = {}
 
@@ -153,6 +164,14 @@ class OuterSection(Section):
     rate: Rate = "0.8"
     warmup: int = Field(0, ge=0, description="rounds of linear warm-up")
     final: Share = "1"
+    settings: dict[str, DecimalText] = {}
+
+
+class MergeSection(Section):
+    """One merged update a round, which workers fetch instead of everybody's; ``none`` has them fetch all of them."""
+
+    name: MergeName = "none"
+    block: int = Field(1024, ge=MIN_BLOCK, le=MAX_BLOCK)
     settings: dict[str, DecimalText] = {}
 
 
@@ -226,6 +245,7 @@ class RunConfig(Section):
     codec: CodecSection = CodecSection()
     screen: ScreenSection = ScreenSection()
     aggregate: AggregateSection = AggregateSection()
+    merge: MergeSection = MergeSection()
     outer: OuterSection = OuterSection()
     audit: AuditSection = AuditSection()
     trust: TrustSection = TrustSection()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from attestrain.errors import AttestrainError
-from attestrain.record.names import Index
+from attestrain.record.names import Index, Round
 
 
 class Refusal(AttestrainError):
@@ -42,6 +42,15 @@ class Exchange(Protocol):
 
         Raises:
             Stopped: the network is gone.
+        """
+        ...
+
+    def merged(self, round_: Round, most: int) -> bytes | None:
+        """The merged update of an aggregated round, of at most ``most`` bytes; None if there was nothing to merge.
+
+        Raises:
+            Stopped: the network is gone.
+            Unreachable: the sequencer does not hand it out.
         """
         ...
 

@@ -18,7 +18,7 @@ from attestrain.rules.ledger import Ledger
 from attestrain.rules.membership import candidates
 from attestrain.run.exchange import Exchange
 from attestrain.store.blobs import Blobs
-from attestrain.update.checkpoint import Advance, Checkpoint, advance, genesis
+from attestrain.update.checkpoint import Advance, Checkpoint, advance, follow, genesis
 
 KEPT = 3
 """Checkpoints kept in memory: the round that trains, the one that is audited, one more for a slow auditor.
@@ -42,12 +42,30 @@ def updates_of(ledger: Ledger, store: Blobs, round_: Round) -> dict[Worker, byte
 class History:
     """Checkpoints of a run, derived one after the other from checkpoint 0 (``first``).
 
-    ``members`` holds, of every round derived, the workers whose update moved the checkpoint.
+    ``members`` holds, of every round derived, the workers whose update moved the checkpoint; ``merged`` where the
+    merged updates of these rounds lie, None for a round without one.
+
+    Args:
+        spec: the run.
+        store: where updates are.
+        fetch: gives the merged update of a round, of at most so many bytes, which is then believed if what follows from
+            it is what the transcript names; None derives every checkpoint from all updates.
+        serves: whether the merged updates of derived rounds are put into the store.
     """
 
-    def __init__(self, spec: RunSpec, store: Blobs) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        store: Blobs,
+        fetch: Callable[[Round, int], bytes | None] | None = None,
+        *,
+        serves: bool = False,
+    ) -> None:
         self._spec = spec
         self._store = store
+        self._fetch = fetch if spec.merge is not None else None
+        self._serves = serves
+        self.merged: dict[Round, BlobRef | None] = {}
         self.first = genesis(spec)
         self._latest = self.first
         self.members: dict[Round, list[Worker]] = {}
@@ -70,11 +88,20 @@ class History:
         if number < self._latest.record.round and number not in self._kept:
             self._latest = self.first
         while self._latest.record.round < number:
-            self._keep(self.derive(ledger, self._latest.record.round).checkpoint)
+            self._keep(self._following(ledger, self._latest))
         checkpoint = self._kept.get(number, self._latest)
         if checkpoint.record.digest != ledger.checkpoint(number):
             raise Refuted(f"the transcript names a checkpoint {number} that does not follow from the updates")
         return checkpoint
+
+    def _following(self, ledger: Ledger, current: Checkpoint) -> Checkpoint:
+        round_ = current.record.round
+        if self._fetch is None:
+            return self.derive(ledger, round_).checkpoint
+        try:
+            return follow(self._spec, current, self._fetch(round_, self._spec.most_update))
+        except FormatError as error:
+            raise Refuted(f"round {round_} was merged wrongly: {error}") from error
 
     def has(self, number: Round) -> bool:
         """Whether checkpoint ``number`` is at hand."""
@@ -96,6 +123,8 @@ class History:
         current, begun = self._kept.get(round_, self._latest), ledger.rounds[round_].opened.statement.base
         outcome = advance(self._spec, current, updates_of(ledger, self._store, round_), begun)
         self.members[round_] = outcome.members
+        if self._serves and self._spec.merge is not None:
+            self.merged[round_] = None if outcome.merged is None else self._store.put(outcome.merged)
         return outcome
 
     def all_members(self, ledger: Ledger) -> dict[Round, list[Worker]]:
@@ -116,14 +145,21 @@ class History:
 
 
 class Follower:
-    """A ledger that follows an exchange."""
+    """A ledger that follows an exchange.
 
-    def __init__(self, spec: RunSpec, exchange: Exchange, store: Blobs) -> None:
+    Args:
+        spec: the run.
+        exchange: the sequencer's.
+        store: where updates are.
+        by_merged: whether checkpoints are taken by merged updates, in a run that has them, instead of all updates.
+    """
+
+    def __init__(self, spec: RunSpec, exchange: Exchange, store: Blobs, *, by_merged: bool = False) -> None:
         self.spec = spec
         self.exchange = exchange
         self.store = store
         self.ledger = Ledger(spec)
-        self.history = History(spec, store)
+        self.history = History(spec, store, exchange.merged if by_merged else None)
 
     def sync(self) -> None:
         """File what is new, waiting for something if nothing is.

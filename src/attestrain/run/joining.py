@@ -191,7 +191,7 @@ class _Participant:
 
     def _follow(self) -> Follower:
         """A view of the run up to now, of the very network that the invitation names."""
-        follower = Follower(self._spec, self._exchange, self._blobs)
+        follower = Follower(self._spec, self._exchange, self._blobs, by_merged=self._invite.role == "worker")
         follower.read_up(self._exchange.entries)
         opened = follower.ledger.log_open
         if opened is None:

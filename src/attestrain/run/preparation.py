@@ -9,7 +9,7 @@ from attestrain.corpus.dataset import Dataset
 from attestrain.errors import UsageError
 from attestrain.record.canonical import canonical
 from attestrain.record.digest import tagged
-from attestrain.record.spec import Aggregate, Codec, Inner, Outer, Overlap, RunSpec, Schedule, TaskSpec
+from attestrain.record.spec import Aggregate, Codec, Inner, Merge, Outer, Overlap, RunSpec, Schedule, TaskSpec
 from attestrain.run.cheats import require_cheat
 from attestrain.run.config import RunConfig
 from attestrain.run.folder import RunFolder
@@ -121,9 +121,15 @@ def _make_spec(config: RunConfig, dataset: Dataset, task: Task) -> RunSpec:
         beacon=tagged("attestrain.dev/recorded-beacon@v1", canonical(config.run.seed)),
         audit_fraction=config.audit.fraction,
         audit_votes=config.audit.votes,
+        merge=_merge(config),
     )
     # Reading it back applies every bound that a stranger will apply.
     return RunSpec.from_bytes(spec.to_bytes())
+
+
+def _merge(config: RunConfig) -> Merge | None:
+    rule = config.merge
+    return None if rule.name == "none" else Merge(rule.name, rule.block, codec_settings(rule.name, rule.settings))
 
 
 def _codec(config: RunConfig) -> Codec:

@@ -188,7 +188,7 @@ class _Session:
         self.begin = time.monotonic()
         self.note_key = keys.note(origin_of(self.spec.run_id))
         self.store = BlobStore(run.store)
-        self.history = History(self.spec, self.store)
+        self.history = History(self.spec, self.store, serves=True)
         leaves = self.dataset.split("train").leaves
         key = keys.signing("sequencer")
         self.chain = (

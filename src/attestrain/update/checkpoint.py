@@ -19,6 +19,7 @@ from attestrain.update.codec import DecodedUpdate, decode
 from attestrain.update.fragments import fragment_of
 from attestrain.update.header import UpdateHeader, read_opening
 from attestrain.update.initial import initial_params
+from attestrain.update.merge import merge, read_merged
 from attestrain.update.outer import Step, memory_values, outer_step
 from attestrain.update.screen import Screened, screen
 
@@ -37,11 +38,15 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Advance:
-    """The next checkpoint, what screening said of each decoded update, and why the others were refused."""
+    """The next checkpoint, what screening said of each decoded update, and why the others were refused.
+
+    ``merged`` is the round's merged update; None where the run merges none, or there was nothing to merge.
+    """
 
     checkpoint: Checkpoint
     screened: dict[Worker, Screened]
     rejected: dict[Worker, str]
+    merged: bytes | None = None
 
     @property
     def members(self) -> list[Worker]:
@@ -79,11 +84,31 @@ def advance(
             rejected[worker] = str(error)
     screened = screen(decoded, spec.norm_clip)
     whole = aggregate(spec, checkpoint.record.round, decoded, screened)
-    params, momentum = checkpoint.params, checkpoint.momentum
-    if whole is not None:
-        params, momentum = _outer(spec, checkpoint, whole)
-    record = checkpoint.record
-    return Advance(_named(spec, record.branch, Round(record.round + 1), params, momentum), screened, rejected)
+    merged = None
+    if whole is not None and spec.merge is not None:
+        merged, values = merge(spec, checkpoint.record, whole)
+        whole = values.astype(np.float64)
+    return Advance(_next(spec, checkpoint, whole, merged), screened, rejected, merged)
+
+
+def follow(spec: RunSpec, checkpoint: Checkpoint, merged: bytes | None) -> Checkpoint:
+    """The next checkpoint by the round's merged update alone, None if there was nothing to merge.
+
+    It is as good as the word of whoever sent the bytes, until its digest is held against one that follows from the
+    updates.
+
+    Raises:
+        FormatError: not the merged update of this round.
+    """
+    values = None if merged is None else read_merged(spec, checkpoint.record, merged).astype(np.float64)
+    return _next(spec, checkpoint, values, merged)
+
+
+def _next(spec: RunSpec, checkpoint: Checkpoint, aggregate: Float64s | None, merged: bytes | None) -> Checkpoint:
+    params, momentum, record = checkpoint.params, checkpoint.momentum, checkpoint.record
+    if aggregate is not None:
+        params, momentum = _outer(spec, checkpoint, aggregate)
+    return _named(spec, record.branch, Round(record.round + 1), params, momentum, merged)
 
 
 def _outer(spec: RunSpec, checkpoint: Checkpoint, aggregate: Float64s) -> tuple[Float32s, Float32s]:
@@ -144,6 +169,9 @@ def _load(ref: BlobRef, data: bytes, count: int) -> Float32s:
     return values
 
 
-def _named(spec: RunSpec, branch: Branch, number: Round, params: Float32s, momentum: Float32s) -> Checkpoint:
+def _named(
+    spec: RunSpec, branch: Branch, number: Round, params: Float32s, momentum: Float32s, merged: bytes | None = None
+) -> Checkpoint:
     refs = blob_ref(stored_bytes(params)), blob_ref(stored_bytes(momentum))
-    return Checkpoint(CheckpointRecord(spec.run_id, branch, number, *refs), params, momentum)
+    by = None if merged is None else blob_ref(merged)
+    return Checkpoint(CheckpointRecord(spec.run_id, branch, number, *refs, by), params, momentum)

@@ -14,9 +14,11 @@ from attestrain.record.canonical import parse
 from attestrain.record.digest import parse_digest, sha256
 from attestrain.record.fields import Fields
 from attestrain.record.keys import parse_address
+from attestrain.record.names import Round
+from attestrain.record.spec import MAX_ROUNDS
 from attestrain.record.statements import MAX_STATEMENT
 from attestrain.run.service.auth import SCHEME, Denied
-from attestrain.run.service.blobs import add_blob_routes, send_file
+from attestrain.run.service.blobs import BYTES, add_blob_routes, send_file
 from attestrain.run.service.clerk import read_report
 from attestrain.run.service.desk import Desk, body, peer, vanished
 from attestrain.run.service.feed import Feed
@@ -119,6 +121,14 @@ def _add_run_routes(app: FastAPI, desk: Desk) -> None:
         if shown is None or shown.round != max(0, desk.progress.rounds - 1):
             shown = await desk.mailbox.ask(desk.clerk.checkpoint)
         return Response(shown.document, media_type="application/json")
+
+    @app.get("/v1/run/merged/{number}", tags=["run"])
+    async def merged(number: Annotated[int, Path(ge=0, le=MAX_ROUNDS)]) -> Response:
+        """The merged update of an aggregated round, for whoever does not fetch every update; empty if nothing moved."""
+        if desk.spec.merge is None or number >= desk.progress.aggregated:
+            raise Denied("there is no merged update of this round", status=404)
+        ref = await desk.mailbox.ask(lambda: desk.clerk.merged(Round(number)))
+        return Response(b"", media_type=BYTES) if ref is None else send_file(desk, desk.places.store.path(ref))
 
 
 def _add_feed_routes(app: FastAPI, desk: Desk) -> None:

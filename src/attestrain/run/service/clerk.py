@@ -88,6 +88,16 @@ class Clerk:
             self._shown = Shown(round_, record.to_bytes(), blobs)
         return self._shown
 
+    def merged(self, round_: Round) -> BlobRef | None:
+        """Where the merged update of an aggregated round lies, None if nothing moved.
+
+        Raises:
+            Refuted: the transcript names another checkpoint than follows from the updates.
+        """
+        if round_ not in self.history.merged:  # after a restart
+            self.history.checkpoint(self.sequencer.ledger, Round(round_ + 1))
+        return self.history.merged[round_]
+
     @property
     def shown(self) -> Shown | None:
         """The checkpoint that was last asked for; read from the service's thread."""

@@ -22,7 +22,7 @@ from attestrain.errors import FormatError, Unreachable, UsageError
 from attestrain.record.blob import BlobRef, blob_ref
 from attestrain.record.digest import ZERO_DIGEST, Buffer, Digest, sha256
 from attestrain.record.keys import SigningKey
-from attestrain.record.names import Index
+from attestrain.record.names import Index, Round
 from attestrain.record.tiles import MAX_ENTRY
 from attestrain.run.exchange import Refusal, Stopped
 from attestrain.run.service.auth import Door, sign_request
@@ -262,6 +262,12 @@ class HttpExchange:
         answer = self._caller.ask("GET", f"/v1/entries?since={since}&wait={wait}", most=most, seconds=READ_SECONDS)
         _require(answer, "the sequencer")
         return answer.body.splitlines()
+
+    def merged(self, round_: Round, most: int) -> bytes | None:
+        """The merged update of a round; see `Exchange`."""
+        answer = self._caller.ask("GET", f"/v1/run/merged/{round_}", most=most)
+        _require(answer, "the sequencer")
+        return answer.body or None
 
     def tell(self, kind: str, /, **data: Any) -> None:
         """Report progress; see `Exchange`."""
