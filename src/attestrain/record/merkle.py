@@ -19,7 +19,9 @@ EMPTY_ROOT = Digest(hashlib.sha256(b"").digest())
 
 def leaf_hash(data: Buffer) -> Digest:
     """Hash of one leaf: SHA-256(0x00 || data)."""
-    return Digest(hashlib.sha256(b"\x00" + data).digest())
+    hashing = hashlib.sha256(b"\x00")
+    hashing.update(data)  # in two steps: a leaf is not copied
+    return Digest(hashing.digest())
 
 
 def node_hash(left: bytes, right: bytes) -> Digest:
