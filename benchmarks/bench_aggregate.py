@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from attestrain.record.layout import Init, Layout, TensorSpec
 from attestrain.record.spec import AGGREGATES, OUTERS
 from attestrain.update.aggregate import aggregate_parts
+from attestrain.update.dense import Dense
 from attestrain.update.fragments import share
 from attestrain.update.outer import Step, memory_values, outer_step
 from attestrain.update.parts import Part
@@ -42,7 +43,7 @@ def main(parameters: int, workers: int) -> None:
     layout = Layout((TensorSpec("w", (-(-parameters // COLUMNS), COLUMNS), Init("zeros")),))
     size, place, random = layout.parameters, share(layout, COLUMNS, 1, 0), np.random.default_rng(0)
     updates = [(random.standard_normal(size) * 1e-3).astype(np.float32) for _ in range(workers)]
-    parts = [Part(values, place, 0.37 if index == 0 else 1.0, 2048) for index, values in enumerate(updates)]
+    parts = [Part(Dense(values), place, 0.37 if index == 0 else 1.0, 2048) for index, values in enumerate(updates)]
     print(f"{size} parameters, {workers} workers\n{'':<14}{'ms':>10}{'M parameters/s':>16}{'MB/s':>10}")
     for name in AGGREGATES:
         rule = make_aggregate(name)

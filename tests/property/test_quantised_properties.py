@@ -130,7 +130,7 @@ def test_adding_is_adding_the_values(name: str, data: st.DataObject, factor: flo
     body = BODIES[name].quantise(codec, layout, values, memory)
     total = np.linspace(-1, 1, len(values))
     expected = total + body.values().astype(np.float64) * factor
-    body.add_to(total, factor)
+    body.summand().adder(factor)(total, slice(0, len(total)))
     assert total.tobytes() == expected.tobytes()
 
 

@@ -48,7 +48,7 @@ def test_decoding_and_coding_again_gives_the_same(values: list[float], codec: Co
     assert decoded.values().tobytes() == body.values().tobytes()
     assert decoded.norm_squared() == sum((Fraction(float(x)) ** 2 for x in decoded.values()), Fraction(0))
     total, plain = np.full(len(values), 0.1), np.full(len(values), 0.1)
-    decoded.add_to(total, 0.3)
+    decoded.adder(0.3)(total, slice(0, len(total)))
     plain += decoded.values().astype(np.float64) * 0.3
     assert total.tobytes() == plain.tobytes()
 

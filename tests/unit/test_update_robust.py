@@ -20,6 +20,7 @@ from attestrain.update.aggregate import aggregate, aggregate_parts
 from attestrain.update.arrays import Float64s
 from attestrain.update.checkpoint import genesis
 from attestrain.update.codec import DecodedUpdate, quantise
+from attestrain.update.dense import Dense
 from attestrain.update.fragments import Fragment, share
 from attestrain.update.parts import CHUNK, Part
 from attestrain.update.robust import centered, multi_krum, trimmed
@@ -36,7 +37,7 @@ several = st.integers(1, 4).flatmap(
 
 def part(values: Sequence[float] | np.ndarray, factor: float = 1.0, tokens: int = 1) -> Part:
     array = np.array(values, dtype=np.float32)
-    return Part(array, everything(len(array)), factor, tokens)
+    return Part(Dense(array), everything(len(array)), factor, tokens)
 
 
 def everything(size: int) -> Fragment:
@@ -168,7 +169,7 @@ def test_shares_divide_by_those_whose_share_has_the_value(
         place = share(layout, 16, shares, turn % shares)
         size, tokens = place.layout.parameters, data.draw(st.integers(1, 9))
         values = data.draw(st.lists(st.sampled_from([0.0, 0.5, -3.0]), min_size=size, max_size=size))
-        them.append(Part(np.array(values, dtype=np.float32), place, 1.0, tokens))
+        them.append(Part(Dense(np.array(values, dtype=np.float32)), place, 1.0, tokens))
         spots = [at for start, end in place.spans for at in range(start, end)]
         seen.append((dict(zip(spots, values, strict=True)), tokens if name == "tokens" else 1))
     found = aggregate_parts(make_aggregate(name), 58, them)

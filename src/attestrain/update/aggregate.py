@@ -10,15 +10,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-import numpy as np
-
 from attestrain.errors import FormatError
 from attestrain.record.names import Round, Worker
 from attestrain.record.spec import Aggregate, RunSpec
-from attestrain.update.arrays import Float64s, chunks
+from attestrain.update.arrays import Float64s
 from attestrain.update.codec import DecodedUpdate
+from attestrain.update.dense import Dense
 from attestrain.update.fragments import fragment_of, share_of
-from attestrain.update.parts import CHUNK, Part, mean, weighted_mean, whole
+from attestrain.update.parts import Part, mean, mean_of_contributors, weighted_mean, whole
 from attestrain.update.robust import centered, multi_krum, trimmed
 from attestrain.update.screen import Screened
 
@@ -44,7 +43,7 @@ def aggregate(
         return None
     tokens = spec.schedule.round_tokens
     parts = [
-        Part(updates[worker].values(), share_of(spec, round_, worker), screened[worker].factor, tokens)
+        Part(updates[worker].body.summand(), share_of(spec, round_, worker), screened[worker].factor, tokens)
         for worker in contributors
     ]
     return aggregate_parts(spec.aggregate, fragment_of(spec, round_).layout.parameters, parts)
@@ -73,26 +72,14 @@ def _tokens(size: int, parts: Sequence[Part], settings: Mapping[str, str]) -> Fl
 def _contributors(size: int, parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
     """Value by value the mean of those that are not zero: SparseLoCo as shipped (arXiv 2508.15706)."""
     del settings
-    total, counts = np.zeros(size, dtype=np.float64), np.zeros(size, dtype=np.int64)
-    if whole(parts):
-        for chunk in chunks(size, CHUNK):
-            for part in parts:
-                total[chunk] += part.scaled(chunk)
-                counts[chunk] += part.values[chunk] != 0
-            total[chunk] /= np.maximum(counts[chunk], 1)
-        return total
-    for part in parts:
-        part.place.add(total, part.scaled(slice(None)))
-        part.place.add(counts, (part.values != 0).astype(np.int64))
-    total /= np.maximum(counts, 1)
-    return total
+    return mean_of_contributors(size, parts)
 
 
 def _compared(rule: Callable[[Sequence[Part], Mapping[str, str]], Float64s]) -> Rule:
     def apply(size: int, parts: Sequence[Part], settings: Mapping[str, str]) -> Float64s:
         if not whole(parts):
             raise FormatError("this rule compares whole updates and not shares of them")
-        return rule(parts, settings)
+        return rule([part._replace(summand=Dense(part.values)) for part in parts], settings)
 
     return apply
 

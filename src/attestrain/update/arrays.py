@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,33 @@ Int8s = NDArray[np.int8]
 Bools = NDArray[np.bool_]
 Bits = NDArray[np.uint8]
 """One 0 or 1 per byte."""
+
+Adder = Callable[[Float64s, slice], None]
+"""Adds the values that a slice names to as many sums."""
+
+
+class Summand(Protocol):
+    """Values that aggregation adds, some at a time and without spelling out the rest."""
+
+    def pieces(self) -> Iterable[slice]:
+        """All values in order, as many at a time as are best worked on together."""
+        ...
+
+    def adder(self, factor: float) -> Adder:
+        """What adds some of the values, as float64 and times ``factor``; with factor 1 the product is left out.
+
+        Product and sum are rounded to float64, each once.
+        """
+        ...
+
+    def nonzero(self, chunk: slice) -> Bools:
+        """Which of some values are not zero."""
+        ...
+
+    def values(self) -> Float32s:
+        """All of them."""
+        ...
+
 
 STORED: Final = np.dtype("<f4")
 """How flat buffers are stored: little-endian float32."""

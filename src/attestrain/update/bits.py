@@ -35,16 +35,20 @@ class Reader:
         taken, self._left = self._left[:size], self._left[size:]
         return taken
 
-    def take_bits(self, count: int) -> Bits:
-        """The next ``count`` bits, up to a whole byte.
+    def take_packed(self, count: int) -> memoryview:
+        """The bytes of the next ``count`` bits.
 
         Raises:
-            FormatError: fewer are left, or the padding is not zero.
+            FormatError: fewer are left, or the padding up to a whole byte is not zero.
         """
         data = self.take(packed_size(count))
         if count % 8 and data[-1] & (0xFF >> count % 8):
             raise FormatError("update has padding bits that are not zero")
-        return np.unpackbits(np.frombuffer(data, dtype=np.uint8), count=count)
+        return data
+
+    def take_bits(self, count: int) -> Bits:
+        """The next ``count`` bits, a byte each; as `take_packed`."""
+        return np.unpackbits(np.frombuffer(self.take_packed(count), dtype=np.uint8), count=count)
 
     def end(self) -> None:
         """Nothing more is expected.

@@ -157,7 +157,12 @@ def load_checkpoint(spec: RunSpec, record: CheckpointRecord, params: bytes, mome
 
 def stored_bytes(values: Float32s) -> bytes:
     """A flat buffer as a checkpoint's blob holds it: little-endian float32."""
-    return values.astype(STORED).tobytes()
+    return stored(values).tobytes()
+
+
+def stored(values: Float32s) -> memoryview:
+    """The same bytes, to be read where they are; nothing is copied where memory holds them as they are stored."""
+    return np.ascontiguousarray(values, dtype=STORED).data
 
 
 def _load(ref: BlobRef, data: bytes, count: int) -> Float32s:
@@ -172,6 +177,6 @@ def _load(ref: BlobRef, data: bytes, count: int) -> Float32s:
 def _named(
     spec: RunSpec, branch: Branch, number: Round, params: Float32s, momentum: Float32s, merged: bytes | None = None
 ) -> Checkpoint:
-    refs = blob_ref(stored_bytes(params)), blob_ref(stored_bytes(momentum))
+    refs = blob_ref(stored(params)), blob_ref(stored(momentum))
     by = None if merged is None else blob_ref(merged)
     return Checkpoint(CheckpointRecord(spec.run_id, branch, number, *refs, by), params, momentum)

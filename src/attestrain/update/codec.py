@@ -16,7 +16,7 @@ from attestrain.errors import FormatError, RunFailed
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec, RunSpec
 from attestrain.update import lowrank
-from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, Float32s
+from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, Float32s, Summand
 from attestrain.update.dct import DctTopK
 from attestrain.update.dense import Dense
 from attestrain.update.fragments import share_of
@@ -47,6 +47,10 @@ class Body(Protocol):
 
     def values(self) -> Float32s:
         """The values in layout order."""
+        ...
+
+    def summand(self) -> Summand:
+        """The values, to be added without spelling all of them out where that can be."""
         ...
 
     def norm_squared(self) -> Fraction:

@@ -18,7 +18,7 @@ import numpy as np
 from attestrain.errors import FormatError
 from attestrain.record.layout import Init, Layout, TensorSpec
 from attestrain.record.spec import Codec
-from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, Float32s, Float64s, Int64s
+from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, Float32s, Float64s, Int64s, Summand
 from attestrain.update.cosines import TABLE_BITS, VALUE_BITS, backward, forward
 from attestrain.update.dense import Dense
 from attestrain.update.topk import TopK
@@ -137,6 +137,10 @@ class DctTopK:
     def values(self) -> Float32s:
         """The values as float32: exact sums of the coefficients' integers, rounded once."""
         return self.array
+
+    def summand(self) -> Summand:
+        """The values, to be added."""
+        return Dense(self.array)
 
     def norm_squared(self) -> Fraction:
         """Sum of the squares, after the cut that `Dense` makes."""

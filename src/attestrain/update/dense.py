@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -10,8 +11,9 @@ import numpy as np
 from attestrain.errors import FormatError
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec
-from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, STORED, Float32s
-from attestrain.update.norms import squared_norm
+from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, STORED, Adder, Bools, Float32s, Float64s, Summand, chunks
+from attestrain.update.blocks import CHUNK
+from attestrain.update.norms import largest_of, squared_norm
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +30,30 @@ class Dense:
     def values(self) -> Float32s:
         """The values."""
         return self.array
+
+    def summand(self) -> Summand:
+        """Itself."""
+        return self
+
+    def pieces(self) -> Iterable[slice]:
+        """All values, as many at a time as are best worked on together."""
+        return chunks(len(self.array), CHUNK)
+
+    def adder(self, factor: float) -> Adder:
+        """What adds some of the values times ``factor``, product and sum in float64."""
+
+        def add(total: Float64s, chunk: slice) -> None:
+            values = self.array[chunk].astype(np.float64)
+            if factor != 1.0:
+                values *= factor
+            total += values
+
+        return add
+
+    def nonzero(self, chunk: slice) -> Bools:
+        """Which of some values are not zero."""
+        found: Bools = self.array[chunk] != 0
+        return found
 
     def norm_squared(self) -> Fraction:
         """Sum of the squares after cutting (`update.norms`)."""
@@ -50,7 +76,8 @@ class Dense:
         """
         if len(body) != STORED.itemsize * layout.parameters:
             raise FormatError(f"dense update has {len(body)} bytes of values")
-        array = np.frombuffer(body, dtype=STORED).astype(np.float32)
-        if not np.max(np.abs(array)) < MAX_MAGNITUDE:
+        array = np.empty(layout.parameters, dtype=STORED)
+        array.view(np.uint8)[:] = np.frombuffer(body, dtype=np.uint8)  # the body need not be aligned
+        if not largest_of(array) < MAX_MAGNITUDE:
             raise FormatError("update has a value that is not finite or too large")
-        return cls(array)
+        return cls(array.astype(np.float32, copy=False))

@@ -5,6 +5,7 @@ Both factors are held component by component, that is, as the transposes of the 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -18,8 +19,8 @@ from attestrain.errors import FormatError
 from attestrain.update.arrays import Bools, Float32s, Int8s
 from attestrain.update.bits import Reader
 from attestrain.update.blocks import Blocks
-from attestrain.update.dense import Dense
 from attestrain.update.integer import Int4, Int8, Levels
+from attestrain.update.norms import squared_norm
 from attestrain.update.scales import MANTISSA_BITS, MIN_EXPONENT, Scales
 from attestrain.update.whole import Whole, product
 
@@ -97,7 +98,7 @@ class Factors:
 
     def norm_squared(self) -> Fraction:
         """Sum of the squares of the matrix, as of a dense update."""
-        return Dense(np.concatenate([values.reshape(-1) for _, values in self.pieces()])).norm_squared()
+        return squared_norm(np.concatenate([values.reshape(-1) for _, values in self.pieces()]))
 
     def spectrum(self) -> list[Fraction]:
         """Squared norm of each component: close to the squares of the largest singular values of the matrix."""
@@ -126,6 +127,7 @@ class Factors:
         return factors
 
 
+@functools.lru_cache(maxsize=64)
 def _blocks(vectors: int, length: int, block: int) -> Blocks:
     """Blocks of ``vectors`` vectors of ``length`` values; none crosses from one into the next."""
     heads = np.arange(vectors, dtype=np.int64)[:, np.newaxis] * length

@@ -7,17 +7,22 @@ Unary and remainder parts are two streams instead of one, so whole arrays are co
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attestrain.errors import FormatError
 from attestrain.update.arrays import Int64s
 from attestrain.update.bits import Reader, pack_bits
+from attestrain.update.planes import Plane, odd_gaps
+from attestrain.update.unfold import unfold
 
 MAX_PARAMETER: Final = 15
 """Largest Rice parameter: remainders fit 16 bits, and sparser planes than one in 2^15 cost next to nothing."""
 
+_BEYOND: Final = "update has a one beyond the end of its bit plane"
 _HEAD = struct.Struct("<BQQ")
 """Parameter, number of ones, bits of the unary stream."""
 
@@ -47,17 +52,75 @@ def read_positions(reader: Reader, size: int) -> Int64s:
     Raises:
         FormatError: malformed, out of the plane, or not in canonical form.
     """
-    parameter, count, unary_bits = _HEAD.unpack(reader.take(_HEAD.size))
-    if parameter > MAX_PARAMETER or count > size or unary_bits > size:
+    return _positions(reader, _read_unary(reader, size), size)
+
+
+def read_plane(reader: Reader, size: int) -> Plane:
+    """Read the plane itself; as `read_positions`, without positions where a good part of the bits are ones."""
+    unary = _read_unary(reader, size)
+    if unary.parameter > 1:
+        plane = np.zeros(size, dtype=np.bool_)
+        plane[_positions(reader, unary, size)] = True
+        return Plane.of_bools(plane)
+    if unary.parameter == 0:
+        _require_best(_fewer_bits(unary) >= unary.zeros)
+        return Plane.of(unary.packed, size)
+    remainders = Plane.of(reader.take_packed(unary.count), unary.count)
+    zeros = 2 * unary.zeros + remainders.ones
+    if zeros + unary.count > size:
+        raise FormatError(_BEYOND)
+    _require_best(zeros > unary.zeros + unary.count and _fewer_bits(unary) >= unary.zeros)
+    return Plane.of(unfold(Plane.of(unary.packed, unary.bits), remainders), size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unary:
+    """The head of a coded plane and its unary stream, which has ``count`` ones and ends with one."""
+
+    parameter: int
+    count: int
+    bits: int
+    packed: NDArray[np.uint8]
+
+    @property
+    def zeros(self) -> int:
+        return self.bits - self.count
+
+
+def _read_unary(reader: Reader, size: int) -> _Unary:
+    parameter, count, bits = _HEAD.unpack(reader.take(_HEAD.size))
+    if parameter > MAX_PARAMETER or count > size or bits > size:
         raise FormatError("update has a bit plane out of bounds")
-    ends = np.flatnonzero(reader.take_bits(unary_bits).view(np.bool_))
-    if len(ends) != count or unary_bits != (int(ends[-1]) + 1 if count else 0):
+    packed = np.frombuffer(reader.take_packed(bits), dtype=np.uint8)
+    ones = int(np.bitwise_count(packed).sum(dtype=np.int64))
+    ends_with_one = bool(bits) and bool(packed[-1] & (0x80 >> (bits - 1) % 8))
+    if ones != count or (bool(bits) and not ends_with_one):
         raise FormatError("update has a unary stream that does not match its counts")
-    positions = _with_remainders(ends, parameter, reader)
-    if count and int(positions[-1]) >= size:
-        raise FormatError("update has a one beyond the end of its bit plane")
-    if parameter != best_parameter(_gaps(positions)):
+    return _Unary(parameter, count, bits, packed)
+
+
+def _fewer_bits(unary: _Unary) -> int:
+    """Bits that the next parameter would take, without the remainders that this one has already.
+
+    Of every gap's unary zeros, half would be left, rounded down, and each gap would have another bit.
+    """
+    odd = min(unary.zeros, unary.count)  # at most: what that says suffices for planes of many ones
+    if (unary.zeros - odd) // 2 + unary.count < unary.zeros:
+        odd = odd_gaps(unary.packed)
+    return (unary.zeros - odd) // 2 + unary.count
+
+
+def _require_best(holds: bool) -> None:
+    if not holds:
         raise FormatError("update has a Rice parameter that is not the best one")
+
+
+def _positions(reader: Reader, unary: _Unary, size: int) -> Int64s:
+    ends = np.flatnonzero(np.unpackbits(unary.packed).view(np.bool_))
+    positions = _with_remainders(ends, unary.parameter, reader)
+    if unary.count and int(positions[-1]) >= size:
+        raise FormatError(_BEYOND)
+    _require_best(unary.parameter == best_parameter(_gaps(positions)))
     return positions
 
 

@@ -10,25 +10,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from attestrain.errors import FormatError
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec
-from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, Float32s, Float64s, Int8s, Int64s
+from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, Bools, Float32s, Int8s, Int64s, chunks
 from attestrain.update.bits import Reader, packed_size
-from attestrain.update.blocks import Blocks, blocks_of
+from attestrain.update.blocks import CHUNK, Blocks, blocks_of, strips_of
 from attestrain.update.quantised import UNIT_BITS
+from attestrain.update.scaled import Scaled
 from attestrain.update.scales import MANTISSA_BITS, MAX_MANTISSA, MIN_EXPONENT, SCALE_SIZE, Scales
-
-PIECE: Final = 1 << 18
-"""Values that are added to a sum at a time: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Levels:
+class Levels(Scaled):
     """Values in blocks as integers -``LARGEST`` .. ``LARGEST`` times the scale of their block.
 
     In every block some level is the largest one, or the scale is zero and all levels are.
@@ -64,15 +62,19 @@ class Levels:
         np.clip(levels, -cls.LARGEST, cls.LARGEST, out=levels)
         return cls(blocks, levels.astype(np.int8), scales)
 
-    def values(self) -> Float32s:
-        """The values as float32, exact."""
-        return self.levels.astype(np.float32) * self.blocks.spread(self.scales.values().astype(np.float32))
+    @property
+    def classes(self) -> tuple[Scales, ...]:
+        """One, of all values."""
+        return (self.scales,)
 
-    def add_to(self, total: Float64s, factor: float) -> None:
-        """Add the values times ``factor``, product and sum in float64, to ``total``."""
-        values = self.values()
-        for at in range(0, len(values), PIECE):
-            total[at : at + PIECE] += values[at : at + PIECE].astype(np.float64) * factor
+    def levels_in(self, chunk: slice) -> tuple[Int8s, ...]:
+        """The levels of some values."""
+        return (self.levels[chunk],)
+
+    def nonzero(self, chunk: slice) -> Bools:
+        """Which of some values are not zero."""
+        found: Bools = self.levels[chunk] != 0
+        return found
 
     def norm_squared(self) -> Fraction:
         """Sum of the squares, exact."""
@@ -80,11 +82,14 @@ class Levels:
 
     def squares(self) -> Int64s:
         """Sum of the squares of the levels of each block."""
-        return self.blocks.total(np.multiply(self.levels, self.levels, dtype=np.int16))
-
-    def memory(self) -> Float32s:
-        """Nothing."""
-        return NOTHING
+        totals = np.zeros(self.blocks.count, dtype=np.int64)
+        for chunk in self.pieces():
+            squares = self.levels[chunk].astype(np.int16)
+            squares *= squares
+            for strip in strips_of(self.blocks, chunk.start, chunk.stop):  # 2^16 values of 127^2: within 31 bits
+                rows = squares[strip.values].reshape(-1, strip.length)
+                totals[strip.blocks] += rows.sum(axis=1, dtype=np.int32)
+        return totals
 
     def to_bytes(self) -> bytes:
         """Scales, then levels."""
@@ -152,10 +157,15 @@ class Int4(Levels):
 
     @classmethod
     def _unpack(cls, data: memoryview, count: int) -> Int8s:
-        pairs = np.frombuffer(data, dtype=np.int8)
+        pairs = np.frombuffer(data, dtype=np.uint8)
         levels = np.empty(2 * len(pairs), dtype=np.int8)
-        levels[0::2] = pairs >> 4
-        levels[1::2] = (pairs << 4) >> 4
+        for chunk in chunks(len(pairs), CHUNK):
+            wide = pairs[chunk].astype("<u2")
+            wide = (wide >> 4) | ((wide & 15) << 8)  # the first of two levels in the first byte
+            levels[2 * chunk.start : 2 * chunk.stop] = wide.view(np.int8)
+            part = levels[2 * chunk.start : 2 * chunk.stop]
+            part ^= 8
+            part -= 8  # four bits of two's complement
         if count % 2 and levels[-1]:
             raise FormatError("update has padding bits that are not zero")
         return levels[:count]

@@ -18,9 +18,10 @@ import numpy as np
 
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec
-from attestrain.update.arrays import NOTHING, Float32s, Float64s
+from attestrain.update.arrays import NOTHING, Float32s, Summand
 from attestrain.update.bits import Reader
 from attestrain.update.blocks import blocks_of
+from attestrain.update.dense import Dense
 from attestrain.update.factors import MAX_SIDE, Factors, Shape
 from attestrain.update.integer import Int4, Int8, Levels
 from attestrain.update.power import factorise
@@ -139,10 +140,9 @@ class LowRank:
             values[at : at + len(piece)] = piece
         return values
 
-    def add_to(self, total: Float64s, factor: float) -> None:
-        """Add the values times ``factor``, product and sum in float64, to ``total``."""
-        for at, piece in self._pieces():
-            total[at : at + len(piece)] += piece.astype(np.float64) * factor
+    def summand(self) -> Summand:
+        """The values, to be added: spelled out, since each takes a product of matrices."""
+        return Dense(self.values())
 
     def norm_squared(self) -> Fraction:
         """Sum of the squares: of each matrix as of a dense update, exact for the rest."""

@@ -16,6 +16,8 @@ NORM_BITS: Final = 24
 rounding of the largest value itself, were it a float32."""
 FACTOR_BITS: Final = 52
 """Factors are multiples of 2^-52, exact in float64."""
+SMALL_UNIT: Final = 126
+"""Powers of two with exponents up to this are normal float32 numbers, and so are their inverses."""
 _CHUNK: Final = 1 << 14
 """Values squared at a time: their squares are below 2^48 and the sum below 2^62."""
 
@@ -39,7 +41,7 @@ def squared_norms(size: int, vectors: Vectors) -> list[Fraction]:
     """
     tops: list[float] = []
     for part in chunks(size, _CHUNK):
-        largest = [max(float(values.max()), -float(values.min())) for values in vectors(part)]
+        largest = [_largest(values) for values in vectors(part)]
         tops = [max(pair) for pair in zip(tops, largest, strict=True)] if tops else largest
     units = [int(np.frexp(top)[1]) - NORM_BITS for top in tops]
     totals = [0 for _ in units]
@@ -49,6 +51,16 @@ def squared_norms(size: int, vectors: Vectors) -> list[Fraction]:
     return [total * _power_of_two(2 * unit) for total, unit in zip(totals, units, strict=True)]
 
 
+def largest_of(values: Float32s) -> float:
+    """Largest magnitude of some values, or a number that is not finite if one of them is not."""
+    found = [_largest(values[part]) for part in chunks(len(values), _CHUNK)]
+    return next((one for one in found if not math.isfinite(one)), max(found))
+
+
+def _largest(values: Float32s | Float64s) -> float:
+    return max(float(values.max()), -float(values.min()))
+
+
 def shrinking(ratio: Fraction) -> float:
     """Square root of a ratio of squared norms below 1, rounded down to ``FACTOR_BITS``."""
     return math.ldexp(float(math.isqrt((ratio.numerator << 2 * FACTOR_BITS) // ratio.denominator)), -FACTOR_BITS)
@@ -56,8 +68,14 @@ def shrinking(ratio: Fraction) -> float:
 
 def _squares(values: Float32s | Float64s, unit: int) -> int:
     """Sum of the squares of the values in units of 2^unit, without their fractions: whole numbers below 2^24."""
-    half = -unit // 2  # 2^-unit itself may be beyond float64
-    scaled = values.astype(np.float64) * math.ldexp(1.0, half) * math.ldexp(1.0, -unit - half)
+    if values.dtype == np.float32 and abs(unit) <= SMALL_UNIT:
+        # Exact where the result is not below 2^-126, and that has no whole part.
+        scaled: Float32s | Float64s = values * np.float32(math.ldexp(1.0, -unit))
+    else:
+        half = -unit // 2  # 2^-unit itself may be beyond float64
+        scaled = values.astype(np.float64)
+        scaled *= math.ldexp(1.0, half)
+        scaled *= math.ldexp(1.0, -unit - half)
     integers = scaled.astype(np.int32).astype(np.int64)
     integers *= integers
     return int(integers.sum(dtype=np.int64))

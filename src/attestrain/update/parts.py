@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from attestrain.update.arrays import Float32s, Float64s, chunks
-from attestrain.update.fragments import Fragment
+from attestrain.update.arrays import Float32s, Float64s, Summand
+from attestrain.update.fragments import Fragment, Run
 
 CHUNK: Final = 1 << 14
 """Values at a time: sums and summands of a chunk stay in the cache."""
@@ -18,22 +19,32 @@ class Part(NamedTuple):
     """What one worker contributes.
 
     Attributes:
-        values: of its share.
+        summand: the values of its share.
         place: of the share in the fragment that is aggregated.
         factor: in 0 .. 1, from screening.
         tokens: that it trained on.
     """
 
-    values: Float32s
+    summand: Summand
     place: Fragment
     factor: float
     tokens: int
 
-    def scaled(self, chunk: slice, weight: int = 1) -> Float64s:
-        """Some of the values, times the product of factor and weight."""
+    @property
+    def values(self) -> Float32s:
+        """All values of the share: at once, for rules that compare them."""
+        return self.summand.values()
+
+    def scaled(self, chunk: slice) -> Float64s:
+        """Some of the values, times the factor."""
         values = self.values[chunk].astype(np.float64)
-        values *= self.factor * weight
+        values *= self.factor
         return values
+
+    def runs(self) -> Iterator[Run]:
+        """The share's spans in the fragment, about ``CHUNK`` values at a time."""
+        for run in self.place.runs:
+            yield from run.pieces(CHUNK)
 
 
 def whole(parts: Sequence[Part]) -> bool:
@@ -60,20 +71,57 @@ def weighted_mean(size: int, parts: Sequence[Part], weights: Sequence[int]) -> F
     total = np.zeros(size, dtype=np.float64)
     if not whole(parts):
         return _mean_of_shares(total, parts, weights)
-    divisor = float(sum(weights))
-    for chunk in chunks(size, CHUNK):
-        for part, weight in zip(parts, weights, strict=True):
-            total[chunk] += part.scaled(chunk, weight)
-        total[chunk] /= divisor
+    adders = [part.summand.adder(part.factor * weight) for part, weight in zip(parts, weights, strict=True)]
+    for chunk in parts[0].summand.pieces():
+        sums = total[chunk]
+        for add in adders:
+            add(sums, chunk)
+        sums /= float(sum(weights))
+    return total
+
+
+def mean_of_contributors(size: int, parts: Sequence[Part]) -> Float64s:
+    """Value by value, sum of values times factor over the number of those that are not zero; as `weighted_mean`."""
+    total = np.zeros(size, dtype=np.float64)
+    kind: np.dtype[np.uint8 | np.int64] = np.dtype(np.uint8) if len(parts) < 256 else np.dtype(np.int64)
+    if not whole(parts):
+        counts = np.zeros(size, dtype=kind)
+        for part in parts:
+            _add_share(total, part, part.factor)
+            for run in part.runs():
+                rows = run.rows(counts)
+                np.add(rows, part.summand.nonzero(run.inside).reshape(rows.shape), out=rows)
+        return _divided(total, counts)
+    adders = [part.summand.adder(part.factor) for part in parts]
+    for chunk in parts[0].summand.pieces():
+        counts = np.zeros(chunk.stop - chunk.start, dtype=kind)
+        for part, add in zip(parts, adders, strict=True):
+            add(total[chunk], chunk)
+            np.add(counts, part.summand.nonzero(chunk).view(np.uint8), out=counts)
+        _divided(total[chunk], counts)
     return total
 
 
 def _mean_of_shares(total: Float64s, parts: Sequence[Part], weights: Sequence[int]) -> Float64s:
     divisors: dict[Fragment, int] = {}
     for part, weight in zip(parts, weights, strict=True):
-        part.place.add(total, part.scaled(slice(None), weight))
+        _add_share(total, part, part.factor * weight)
         divisors[part.place] = divisors.get(part.place, 0) + weight
     for place, divisor in divisors.items():
-        for start, end in place.spans:
-            total[start:end] /= float(divisor)
+        for run in place.runs:
+            rows = run.rows(total)
+            rows /= float(divisor)
+    return total
+
+
+def _add_share(total: Float64s, part: Part, factor: float) -> None:
+    add = part.summand.adder(factor)
+    for run in part.runs():
+        values, rows = np.zeros(run.number * run.length, dtype=np.float64), run.rows(total)
+        add(values, run.inside)
+        rows += values.reshape(rows.shape)
+
+
+def _divided(total: Float64s, counts: NDArray[np.uint8 | np.int64]) -> Float64s:
+    total /= np.maximum(counts, 1)
     return total

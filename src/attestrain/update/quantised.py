@@ -8,8 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from attestrain.update.arrays import NOTHING, Bools, Float32s, Int8s, Int64s
+from attestrain.update.arrays import Bools, Float32s, Int8s, Int64s
 from attestrain.update.blocks import Blocks
+from attestrain.update.scaled import Scaled
 from attestrain.update.scales import Scales
 
 UNIT_BITS: Final = 24
@@ -18,8 +19,8 @@ largest: as precise as float32, and a block of 2^20 of them sums within 45 bits.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Quantised:
-    """Level of every value and scales of every class.
+class Quantised(Scaled):
+    """Level of every value; scales of every class, and how many values of each block it has.
 
     A level is the sign times the number of the class, counted from 1; 0 is a zero. ``scales[c - 1]`` is class c's.
     """
@@ -27,27 +28,26 @@ class Quantised:
     blocks: Blocks
     levels: Int8s
     scales: tuple[Scales, ...]
+    counts: tuple[Int64s, ...]
 
-    def values(self) -> Float32s:
-        """The values as float32, exact."""
-        per_class = [self.blocks.spread(scales.values().astype(np.float32)) for scales in self.scales]
-        magnitudes = per_class[0]
-        for number, more in enumerate(per_class[1:], start=2):
-            magnitudes = np.where(np.abs(self.levels) == number, more, magnitudes)
-        return magnitudes * np.sign(self.levels)
+    @property
+    def classes(self) -> tuple[Scales, ...]:
+        """The scales of each class."""
+        return self.scales
+
+    def levels_in(self, chunk: slice) -> tuple[Int8s, ...]:
+        """The levels of some values as -1, 0, 1, class by class."""
+        return (self.levels[chunk],)
+
+    def nonzero(self, chunk: slice) -> Bools:
+        """Which of some values are not zero."""
+        found: Bools = self.levels[chunk] != 0
+        return found
 
     def norm_squared(self) -> Fraction:
         """Sum of the squares, exact."""
-        magnitudes = np.abs(self.levels)
-        parts = [
-            scales.squares(self.blocks.total(magnitudes == number))
-            for number, scales in enumerate(self.scales, start=1)
-        ]
+        parts = [scales.squares(counts) for scales, counts in zip(self.scales, self.counts, strict=True)]
         return sum(parts, start=Fraction(0))
-
-    def memory(self) -> Float32s:
-        """Nothing."""
-        return NOTHING
 
 
 @dataclass(frozen=True, slots=True, eq=False)

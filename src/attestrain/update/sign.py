@@ -11,9 +11,10 @@ import numpy as np
 from attestrain.errors import FormatError
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec
-from attestrain.update.arrays import NOTHING, Bools, Float32s
+from attestrain.update.arrays import NOTHING, Float32s
 from attestrain.update.bits import Reader, pack_bits
 from attestrain.update.blocks import Blocks, blocks_of
+from attestrain.update.planes import Plane, spell_signs
 from attestrain.update.quantised import Magnitudes, Quantised
 from attestrain.update.scales import SCALE_SIZE, Scales, mean_scales
 
@@ -29,12 +30,14 @@ class Sign(Quantised):
         blocks = blocks_of(layout, codec.block)
         magnitudes = Magnitudes.of(blocks, values)
         scales = mean_scales(magnitudes.totals, blocks.lengths, magnitudes.units)
-        return cls._of(blocks, values < 0, scales)
+        return cls._of(Plane.of_bools(values < 0), blocks, scales)
 
     @classmethod
-    def _of(cls, blocks: Blocks, negative: Bools, scales: Scales) -> Sign:
-        levels = 1 - 2 * negative.view(np.int8)
-        return cls(blocks, levels * blocks.spread((scales.mantissas > 0).view(np.int8)), (scales,))
+    def _of(cls, negative: Plane, blocks: Blocks, scales: Scales) -> Sign:
+        levels, used = spell_signs(negative), scales.mantissas > 0
+        if not np.all(used):
+            levels *= blocks.spread(used.view(np.int8))
+        return cls(blocks, levels, (scales,), (blocks.lengths * used,))
 
     def to_bytes(self) -> bytes:
         """Scales, then signs (1 is negative)."""
@@ -50,9 +53,8 @@ class Sign(Quantised):
         blocks = blocks_of(layout, codec.block)
         reader = Reader(body)
         scales = Scales.from_bytes(reader.take(SCALE_SIZE * blocks.count))
-        negative = reader.take_bits(blocks.parameters).view(np.bool_)
+        negative = Plane.of(reader.take_packed(blocks.parameters), blocks.parameters)
         reader.end()
-        update = cls._of(blocks, negative, scales)
-        if np.count_nonzero(negative) != np.count_nonzero(update.levels < 0):
+        if np.any(negative.total(blocks)[scales.mantissas == 0]):
             raise FormatError("update has a negative zero")
-        return update
+        return cls._of(negative, blocks, scales)

@@ -17,7 +17,8 @@ from attestrain.record.spec import Codec
 from attestrain.update.arrays import NOTHING, Float32s, Int8s
 from attestrain.update.bits import Reader, pack_bits
 from attestrain.update.blocks import Blocks, blocks_of
-from attestrain.update.gaps import read_positions, write_positions
+from attestrain.update.gaps import read_plane, write_positions
+from attestrain.update.planes import Plane, count, spell_kept
 from attestrain.update.quantised import Magnitudes, Quantised
 from attestrain.update.scales import SCALE_SIZE, Scales, joined, mean_scales
 
@@ -38,7 +39,7 @@ class Ternary(Quantised):
         for place, piece in blocks.pieces():
             levels[place], found = _quantised(piece, values[place])
             scales.append(found)
-        return cls(blocks, levels, (joined(scales),))
+        return cls(blocks, levels, (joined(scales),), (count(blocks, levels != 0),))
 
     def to_bytes(self) -> bytes:
         """Scales, positions of the values that are not zero, their signs (1 is negative)."""
@@ -55,20 +56,19 @@ class Ternary(Quantised):
         blocks = blocks_of(layout, codec.block)
         reader = Reader(body)
         scales = Scales.from_bytes(reader.take(SCALE_SIZE * blocks.count))
-        positions = read_positions(reader, blocks.parameters)
-        negative = reader.take_bits(len(positions))
+        kept = read_plane(reader, blocks.parameters)
+        negative = Plane.of(reader.take_packed(kept.ones), kept.ones)
         reader.end()
-        levels = np.zeros(blocks.parameters, dtype=np.int8)
-        levels[positions] = 1 - 2 * negative.view(np.int8)
-        if not np.array_equal(blocks.total(levels != 0) > 0, scales.mantissas > 0):
+        counts = kept.total(blocks)
+        if not np.array_equal(counts > 0, scales.mantissas > 0):
             raise FormatError("update has a scale without values or values without a scale")
-        return cls(blocks, levels, (scales,))
+        return cls(blocks, spell_kept(kept, negative), (scales,), (counts,))
 
 
 def _quantised(blocks: Blocks, values: Float32s) -> tuple[Int8s, Scales]:
     magnitudes = Magnitudes.of(blocks, values)
     kept = magnitudes.at_least(*THRESHOLD)
     totals = blocks.total(np.where(kept, magnitudes.integers, 0))
-    scales = mean_scales(totals, blocks.total(kept), magnitudes.units)
+    scales = mean_scales(totals, count(blocks, kept), magnitudes.units)
     kept &= blocks.spread(scales.mantissas > 0)
     return kept.view(np.int8) * (1 - 2 * (values < 0).view(np.int8)), scales

@@ -7,6 +7,7 @@ scales for each chunk would cost a twentieth of the whole update. Positions are 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -16,7 +17,7 @@ import numpy as np
 from attestrain.errors import FormatError
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec
-from attestrain.update.arrays import NOTHING, Bools, Float32s, Float64s, Int64s
+from attestrain.update.arrays import NOTHING, Adder, Bools, Float32s, Float64s, Int64s, Summand, chunks
 from attestrain.update.bits import Reader, pack_bits
 from attestrain.update.blocks import Blocks, blocks_of
 from attestrain.update.gaps import read_positions, write_positions
@@ -25,6 +26,8 @@ from attestrain.update.scales import SCALE_SIZE, Scales, mean_scales
 
 GROUP: Final = 16
 """Chunks that share their magnitudes: four bytes for 65,536 values at the usual chunk of 4096."""
+PIECE: Final = 1 << 16
+"""Sums that are added to at a time: few enough to stay in the cache, and the chosen values among them are few."""
 TURNS: Final = 3
 """Times that the border between the two magnitudes moves to the middle of their means (Lloyd 1982)."""
 
@@ -117,9 +120,33 @@ class TopK:
         values[self.chosen.positions] = self._signed()
         return values
 
-    def add_to(self, total: Float64s, factor: float) -> None:
-        """Add the values times ``factor`` to ``total``: the chosen places alone, the others would add a zero."""
-        total[self.chosen.positions] += self._signed().astype(np.float64) * factor
+    def summand(self) -> Summand:
+        """Itself."""
+        return self
+
+    def pieces(self) -> Iterable[slice]:
+        """All values, as many at a time as are best worked on together."""
+        return chunks(self.chosen.groups.parameters, PIECE)
+
+    def adder(self, factor: float) -> Adder:
+        """What adds some of the values times ``factor``: the chosen ones alone, the others would add a zero."""
+        values = self._signed() * np.float64(factor)
+
+        def add(total: Float64s, chunk: slice) -> None:
+            found = self._inside(chunk)
+            total[self.chosen.positions[found] - chunk.start] += values[found]
+
+        return add
+
+    def nonzero(self, chunk: slice) -> Bools:
+        """Which of some values are not zero."""
+        found = np.zeros(chunk.stop - chunk.start, dtype=np.bool_)
+        found[self.chosen.positions[self._inside(chunk)] - chunk.start] = True
+        return found
+
+    def _inside(self, chunk: slice) -> slice:
+        first, last = np.searchsorted(self.chosen.positions, [chunk.start, chunk.stop])
+        return slice(int(first), int(last))
 
     def norm_squared(self) -> Fraction:
         """Sum of the squares, exact."""
