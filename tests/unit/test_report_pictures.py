@@ -28,7 +28,7 @@ def make_events(rounds: int = 4, workers: int = 3, *, cheat: int | None = 2) -> 
         clock += 0.5
         lines.append(Line(kind, clock, data))
 
-    sizes = {"parameters": 1000, "rounds": rounds, "steps": 4, "workers": workers, "auditors": 1}
+    sizes = {"parameters": 1000, "rounds": rounds, "steps": 4, "batch": 4, "workers": workers, "auditors": 1}
     say("start", run="ab" * 32, name='a <run> & "more"', **sizes, allreduce=16_000 * rounds, dataset_digest="cd" * 32)
     for round_ in range(rounds):
         out = set() if cheat is None or round_ < 3 else {cheat}
@@ -147,7 +147,7 @@ def test_timeline_of_nothing() -> None:
 
 def reference(**changes: object) -> Reference:
     methods = (Method("allreduce-adamw", "AllReduce AdamW", "1.5", {}), Method("solo-muon", "alone", "2.2", {}))
-    sizes: dict[str, object] = {"steps": 16, "workers": 3, "parameters": 1000, "dataset": "cd" * 32}
+    sizes: dict[str, object] = {"steps": 16, "workers": 3, "batch": 4, "parameters": 1000, "dataset": "cd" * 32}
     return Reference(command="c", date="2026-01-01", machine="m", methods=methods, **sizes | changes)  # type: ignore[arg-type]
 
 

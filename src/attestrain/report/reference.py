@@ -13,7 +13,7 @@ from importlib import resources
 
 from attestrain.errors import FormatError
 from attestrain.record.fields import Fields
-from attestrain.record.spec import MAX_TOTAL_STEPS, MAX_WORKERS
+from attestrain.record.spec import MAX_BATCH, MAX_TOTAL_STEPS, MAX_WORKERS
 from attestrain.report.story import Story
 
 FORMAT = "attestrain.dev/reference@v1"
@@ -45,12 +45,15 @@ class Reference:
     steps: int
     """Inner steps of every method: rounds times steps of the demo."""
     workers: int
+    batch: int
+    """Sequences of a step and worker."""
     parameters: int
     methods: tuple[Method, ...]
 
     def fits(self, story: Story) -> bool:
-        """Whether the run trained a model of this size for as many steps, so that the losses can be compared."""
-        return story.rounds * story.steps == self.steps and story.parameters == self.parameters
+        """Whether the run trained a model of this size for as many steps of this many sequences: losses compare."""
+        length = (story.rounds * story.steps, story.batch)
+        return length == (self.steps, self.batch) and story.parameters == self.parameters
 
     def provenance(self, story: Story) -> str:
         """Where the figures come from, and whether they hold for the data of ``story``."""
@@ -83,6 +86,7 @@ def _read(value: object) -> Reference:
         dataset=fields.digest("dataset").hex(),
         steps=fields.integer("steps", 1, MAX_TOTAL_STEPS),
         workers=fields.integer("workers", 1, MAX_WORKERS),
+        batch=fields.integer("batch", 1, MAX_BATCH),
         parameters=fields.integer("parameters", 1, 1 << 53),
         methods=tuple(_read_method(item) for item in fields.array("methods", max_length=MAX_METHODS)),
     )

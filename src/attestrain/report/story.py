@@ -69,6 +69,8 @@ class Story:
     parameters: int = 0
     rounds: int = 0
     steps: int = 0
+    batch: int = 0
+    """Sequences of a step and worker; 0 if the run does not say."""
     dataset: str = ""
     """Digest of the dataset's manifest."""
     allreduce: int = 0
@@ -147,7 +149,7 @@ def _start(story: Story, line: Line) -> None:
     story.run, story.name, story.dataset = line.text("run"), line.text("name"), line.text("dataset_digest")
     story.parameters, story.rounds, story.steps = (line.integer(key) for key in ("parameters", "rounds", "steps"))
     story.allreduce, story.auditors = line.integer("allreduce"), line.integer("auditors")
-    story.device = line.text("device")
+    story.batch, story.device = line.integer("batch"), line.text("device")
     for worker in range(line.integer("workers")):
         story.workers.setdefault(worker, WorkerStory(worker))
     story.started = line.time if story.started is None else story.started

@@ -43,6 +43,7 @@ class Narrator:
             parameters=spec.layout.parameters,
             rounds=spec.schedule.rounds,
             steps=spec.schedule.steps,
+            batch=spec.schedule.batch,
             workers=spec.schedule.workers,
             auditors=auditors,
             device=str(device),
