@@ -46,6 +46,7 @@ ROWS = {
     "int8": ({}, 512, 1),
     "int4": ({}, 512, 1),
     "topk": ({"keep": "64", "levels": "2"}, 4096, 1),
+    "topk/tenth": ({"keep": "102", "levels": "1"}, 1024, 1),
     "dct": ({}, 512, 1),
     "lowrank": ({}, 512, 1),
     "ternary/4": ({}, 512, 4),
@@ -136,10 +137,10 @@ def copied() -> float:
 def main(parameters: int, workers: int, rows: list[str]) -> None:
     bandwidth = copied()
     print(f"{parameters} parameters, {workers} updates; a copy moves {bandwidth / 1e9:.1f} GB/s")
-    print(f"{'':<10}" + "".join(f"{part:>9}" for part in PARTS))
+    print(f"{'':<11}" + "".join(f"{part:>9}" for part in PARTS))
     for row in rows:
         print(
-            f"{row:<10}" + "".join(f"{number:>9.1f}" for number in measured(row, parameters, workers, bandwidth)),
+            f"{row:<11}" + "".join(f"{number:>9.1f}" for number in measured(row, parameters, workers, bandwidth)),
             flush=True,
         )
 

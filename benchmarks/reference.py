@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 
 from attestrain.report.reference import FORMAT
 from attestrain.run.baseline import train_solo
-from attestrain.run.config import RunConfig, demo_config, make_config
+from attestrain.run.config import RunConfig, make_config
+from attestrain.run.demo import demo_config
 from attestrain.run.evaluation import Evaluator
 from attestrain.run.folder import RunFolder
 from attestrain.run.preparation import prepare

@@ -35,7 +35,7 @@ from attestrain.record.spec import RunSpec
 from attestrain.record.trace import StepRecord
 from attestrain.replay.calibration import FORMAT, MATCHED, Calibration
 from attestrain.replay.compare import METRICS, measure, measure_steps
-from attestrain.run.config import demo_config
+from attestrain.run.config import make_config
 from attestrain.run.folder import RunFolder
 from attestrain.run.preparation import prepare
 from attestrain.train.batches import RoundBatches
@@ -57,6 +57,14 @@ CLASSES: dict[str, tuple[dict[str, str], int]] = {
     "two-threads": ({}, 2),
 }
 """Simulated classes: environment variables, threads."""
+RUN: dict[str, Any] = {
+    "algorithm": {"preset": "ternary-muon"},
+    "schedule": {"rounds": 30, "steps": 20, "segment_steps": 10, "batch": 4, "workers": 5},
+    "dataset": {"source": "slice"},
+    "audit": {"auditors": 3},
+    "trust": {"preset": "full"},
+}
+"""What is measured, whatever presets and demonstrations become."""
 OPTIMIZERS = {"muon": "0.04", "adamw": "0.006", "sgd": "0.1"}
 """Inner optimizers measured, with the peak rate of each."""
 SEEDS = (1, 2, 3, 4)
@@ -212,13 +220,8 @@ class Findings:
 
 def measure_run(found: Findings, inner: str, seed: int, folder: Path) -> dict[str, Any]:
     """Add the measurements of one run; returns its environment document."""
-    config = demo_config(quick=False)
-    sections = {
-        "run": config.run.model_copy(update={"seed": seed}),
-        "inner": config.inner.model_copy(update={"name": inner, "rate": OPTIMIZERS[inner]}),
-        "dataset": config.dataset.model_copy(update={"source": "slice"}),
-    }
-    prepared = prepare(config.model_copy(update=sections), RunFolder(folder))
+    sections = RUN | {"run": {"name": "demo", "seed": seed}, "inner": {"name": inner, "rate": OPTIMIZERS[inner]}}
+    prepared = prepare(make_config(sections, "calibration"), RunFolder(folder))
     spec, task, dataset = prepared.spec, prepared.task, prepared.dataset
     cases = make_cases(spec, task, dataset)
     (folder / "cases.json").write_bytes(canonical({"cases": [[case.round, case.segment] for case in cases]}))

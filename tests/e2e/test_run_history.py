@@ -12,7 +12,8 @@ import pytest
 from attestrain.errors import ExitCode
 from attestrain.record.statements import Finding, Join, Receipt
 from attestrain.run.config import RunConfig
-from attestrain.run.session import Outcome, resume, train
+from attestrain.run.outcome import Outcome
+from attestrain.run.session import resume, train
 from tests.faults.chaos import Running, checkpoints, entries, judged, statements, tiny_config
 
 CHEATING = tiny_config(cheat=[{"worker": 1, "kind": "skip-steps", "from_round": 1}])

@@ -4,8 +4,9 @@ import pytest
 
 from attestrain.errors import UsageError
 from attestrain.run.cheats import CARRIED, CHEATS
-from attestrain.run.config import decimal_text, demo_config, load_config, make_config
+from attestrain.run.config import decimal_text, load_config, make_config
 from attestrain.run.config_text import config_toml, starting_toml
+from attestrain.run.demo import demo_config
 
 
 @pytest.mark.parametrize("quick", [True, False])

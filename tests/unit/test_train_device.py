@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from attestrain.errors import UsageError
 from attestrain.record.canonical import canonical, parse
-from attestrain.run.config import LocalSection, demo_config
+from attestrain.run.config import LocalSection
+from attestrain.run.demo import demo_config
 from attestrain.train.determinism import WORKSPACE, WORKSPACE_SIZE, determinism, fix_workspace, settings
 from attestrain.train.device import NAMES, Device, choose_device, put, same_device, taken
 from attestrain.train.environment import described, environment, environment_digest

@@ -46,8 +46,8 @@ def training(
 ) -> None:
     """Train every method with the same tokens and the same number of tuning trials; table of test loss and bytes.
 
-    Settings are chosen by the validation split at a quarter of the length, whatever the size on the small model; the
-    table shows the test split.
+    Settings are chosen on the small model, whatever the size, by the validation split and at a quarter of the length;
+    the table shows the test split.
     """
     from attestrain.cli.extras import require_train
 

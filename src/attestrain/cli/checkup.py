@@ -150,7 +150,7 @@ def _determinism(name: str = "determinism", device: str = "cpu") -> Symptom:
     """Two engines, the same steps: anything but equal digests makes replay impossible here."""
     if find_spec("torch") is None:
         return Symptom(name, State.WARNING, "not examined without torch")
-    from attestrain.run.config import demo_config
+    from attestrain.run.demo import demo_config
     from attestrain.run.folder import RunFolder
     from attestrain.run.preparation import prepare
     from attestrain.train.device import choose_device

@@ -39,7 +39,7 @@ def run(
     require_train()
     from attestrain.cli import running
     from attestrain.cli.verify import judge, show_verdict
-    from attestrain.run.config import demo_config
+    from attestrain.run.demo import demo_config
 
     config = demo_config(quick=quick)
     finished = running.train_run(config, folder or running.new_folder(config.run.name), quiet=quiet)

@@ -18,7 +18,8 @@ from attestrain.report.pictures import ALONE, levels, write_pictures
 from attestrain.report.reference import Reference, load_reference
 from attestrain.report.story import Caught, Story, tell_story
 from attestrain.run.config import RunConfig
-from attestrain.run.session import Outcome, resume, train
+from attestrain.run.outcome import Outcome
+from attestrain.run.session import resume, train
 
 RUNS = Path("runs")
 

@@ -27,11 +27,12 @@ from attestrain.run.folder import RunFolder
 from attestrain.run.holding import held, make_folder
 from attestrain.run.invite import Invite, fingerprint
 from attestrain.run.keyring import Keyring
+from attestrain.run.outcome import Outcome
 from attestrain.run.preparation import Prepared, prepare, reopen
 from attestrain.run.service.app import CLAIM
 from attestrain.run.service.auth import Door, service_id
 from attestrain.run.service.members import INVITED, Member, Members
-from attestrain.run.session import Outcome, conduct, origin_of
+from attestrain.run.session import conduct, origin_of
 from attestrain.run.stage import ROLES, SOLO, Stage, slots_of
 from attestrain.store.atomic import write_atomic
 

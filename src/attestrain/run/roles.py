@@ -110,10 +110,8 @@ class Cast:
         caller = self._dial(self._keys[f"worker-{slot}"][0])
         exchange = HttpExchange(caller)
         seat = self._join("worker", slot, exchange, self._client("worker", slot))
-        follower, split = (
-            Follower(self._spec, exchange, HttpBlobs(caller), by_merged=True),
-            self._dataset.split("train"),
-        )
+        follower = Follower(self._spec, exchange, HttpBlobs(caller), by_merged=True)
+        split = self._dataset.split("train")
         keep = self._config.local.keep_states_every
         cheat = next((cheat for cheat in self._config.cheat if cheat.worker == slot), None)
         if cheat is None:

@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from attestrain.attester.pki import development_pki
@@ -20,7 +19,7 @@ from attestrain.record.digest import Digest
 from attestrain.record.names import Address, Round, RunId, Text
 from attestrain.record.statements import LogOpen, RunClose
 from attestrain.rules.admission import TRUNK
-from attestrain.rules.faults import Fault, faults
+from attestrain.rules.faults import faults
 from attestrain.rules.payouts import Payouts
 from attestrain.run.apart import apart
 from attestrain.run.baseline import allreduce_bytes
@@ -41,6 +40,7 @@ from attestrain.run.keyring import Keyring
 from attestrain.run.local import LocalNetwork
 from attestrain.run.narrator import Narrator
 from attestrain.run.onchain import OnChain
+from attestrain.run.outcome import Outcome
 from attestrain.run.pay import part
 from attestrain.run.pins import run_policy
 from attestrain.run.preparation import Prepared, prepare, reopen
@@ -61,33 +61,6 @@ from attestrain.verify.policy import ChainPin
 
 ORIGIN = "attestrain.dev/local"
 """Origin of a local run's log; the run's id follows it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A finished run.
-
-    Attributes:
-        folder: the run folder.
-        bundle: what anyone can check.
-        policy: the pins to check it with.
-        run_id: name of the run.
-        loss: final validation loss, in nats per token; None without a validation split.
-        solo_loss: the same of one worker alone, if it was trained.
-        uploaded: mean bytes that an honest worker uploaded.
-        allreduce: bytes that it would have uploaded for the same steps under fp32 AllReduce.
-        caught: the first fault of every worker that was caught.
-    """
-
-    folder: Path
-    bundle: Path
-    policy: Path
-    run_id: str
-    loss: float | None
-    solo_loss: float | None
-    uploaded: int
-    allreduce: int
-    caught: tuple[Fault, ...]
 
 
 def origin_of(run: RunId) -> str:
@@ -200,17 +173,8 @@ class _Session:
         self.environment = self._describe_environment()
         if self.chain is not None:
             stage.greeted.append(self.chain.greet)
-        service = open_service(
-            run,
-            self.store,
-            self.sequencer,
-            self.history,
-            events,
-            self.dataset,
-            self.note_key.verifier,
-            self._terms(),
-            stage,
-        )
+        kept = (run, self.store, self.sequencer, self.history, events, self.dataset)
+        service = open_service(*kept, self.note_key.verifier, self._terms(), stage)
         self.network = LocalNetwork(self.sequencer, events, run.logs, service)
         self.conductor = Conductor(
             self.sequencer, self.history, self.network, config.local.deadline, self.chain, elsewhere=stage.elsewhere

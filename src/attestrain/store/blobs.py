@@ -115,7 +115,7 @@ class BlobStore:
                 del self._fresh[next(iter(self._fresh))]
 
     def check(self, ref: BlobRef) -> None:
-        """See that the blob is here: read and hashed again, unless this very object has just hashed and kept it.
+        """See that the blob is here: read and hashed again, unless this very object kept it a short while ago.
 
         Raises:
             Unreachable: there is no such blob here.
