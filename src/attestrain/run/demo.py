@@ -27,6 +27,8 @@ _DEMO: dict[str, Any] = {
 }
 _QUICK: dict[str, Any] = {
     "run": {"name": "quick", "seed": 1},
+    # Sparser updates and shares need more rounds than these to catch up with one worker alone.
+    "algorithm": {"preset": "ternary-muon"},
     "task": {"config": {"width": 32, "layers": 2, "heads": 2, "hidden": 88}},
     "dataset": {"source": "slice", "sequence_tokens": 64},
     "schedule": {"rounds": 8, "steps": 10, "segment_steps": 5, "batch": 4, "workers": 5},
