@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
+
+from tests.cli.conftest import PROGRAM
 
 
 def test_the_quick_demo_beats_one_worker_alone_catches_the_cheat_and_verifies(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "attestrain.cli", "demo", "--quick"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)  # noqa: S603
+    command = [*PROGRAM, "demo", "--quick"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the run beat one worker alone, the cheat was caught, the bundle is verified" in done.stdout + done.stderr
