@@ -173,8 +173,8 @@ class WorkerRole:
         beacon = ledger.rounds[round_].opened.statement.beacon
         batches = RoundBatches(spec, self._split, beacon, self._slot)
         inputs = RoundInputs(TRUNK, round_, self._slot, checkpoint.record.digest, checkpoint.params, batches)
-        with self._effort.on("training"), self._behind.training(round_):
-            return run_round(self._engine, inputs, begin, self._reporter(round_, between))
+        with self._behind.training(round_):
+            return run_round(self._engine, inputs, begin, self._reporter(round_, between), meter=self._effort)
 
     def _reporter(self, round_: Round, between: Callable[[], None]) -> OnSegment:
         """Tells the exchange of every segment as it is done."""

@@ -12,6 +12,7 @@ from types import TracebackType
 
 from attestrain.record.blob import BlobRef
 from attestrain.train.engine import Engine
+from attestrain.train.meter import Meter, Unmetered
 from attestrain.train.state import State, changed_refs, state_refs
 
 LEAST_BESIDE = 1 << 24
@@ -35,9 +36,11 @@ class Names:
 
     Args:
         beside: on a thread of its own instead of at once. It is one, which keeps the order.
+        meter: told that what the thread does is not what the engine does meanwhile.
     """
 
-    def __init__(self, *, beside: bool) -> None:
+    def __init__(self, *, beside: bool, meter: Meter | None = None) -> None:
+        self._meter = meter or Unmetered()
         self._thread = ThreadPoolExecutor(1) if beside else None
         self._pending: list[Future[None]] = []
         self._named: list[dict[str, BlobRef]] = []
@@ -57,13 +60,17 @@ class Names:
         if self._thread is None:
             self._name(state)
         else:
-            self._pending.append(self._thread.submit(self._name, state))
+            self._pending.append(self._thread.submit(self._name_beside, state))
 
     def all(self) -> list[dict[str, BlobRef]]:
         """The names of all states, once they are known."""
         for pending in self._pending:
             pending.result()
         return self._named
+
+    def _name_beside(self, state: State) -> None:
+        with self._meter.beside():
+            self._name(state)
 
     def _name(self, state: State) -> None:
         self._named.append(changed_refs(state, self._last, self._named[-1]) if self._named else state_refs(state))

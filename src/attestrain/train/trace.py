@@ -6,6 +6,7 @@ Working and replaying are the same function, `run_segment`: a replay is exact by
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from attestrain.record.digest import Digest
 from attestrain.record.names import Branch, Round, Worker
 from attestrain.record.trace import Segment, StepRecord, Trace
 from attestrain.train.engine import Engine
+from attestrain.train.meter import Meter, Unmetered
 from attestrain.train.naming import Names, worth_a_thread
 from attestrain.train.state import State
 from attestrain.update.header import UpdateHeader
@@ -72,6 +74,7 @@ def run_round(
     on_segment: OnSegment | None = None,
     *,
     beside: bool | None = None,
+    meter: Meter | None = None,
 ) -> RoundWork:
     """Execute a whole worker-round from ``state``, the one that the worker's previous round ended with.
 
@@ -82,15 +85,18 @@ def run_round(
         on_segment: told of every segment, in order.
         beside: name states on another thread while the next segment is computed; None decides
             by `naming.worth_a_thread`. The result is the same.
+        meter: told when inner steps run (``training``); adopting, compressing and naming are none of it.
 
     Raises:
         RunFailed: training diverged.
     """
     states, segments, update = [state], [], b""
-    with Names(beside=worth_a_thread(engine) if beside is None else beside) as names:
+    meter = meter or Unmetered()
+    with Names(beside=worth_a_thread(engine) if beside is None else beside, meter=meter) as names:
         names.add(state)
         for index in range(engine.spec.schedule.segments):
-            work = run_segment(engine, inputs, index, states[-1])
+            with meter.on("training") if _has_steps(engine, index) else nullcontext():
+                work = run_segment(engine, inputs, index, states[-1])
             names.add(work.state)
             states.append(work.state)
             segments.append(work.segment)
@@ -99,6 +105,10 @@ def run_round(
                 on_segment(index, work)
         trace = _trace(engine, inputs, names.all(), segments, blob_ref(update))
     return RoundWork(trace, update, states)
+
+
+def _has_steps(engine: Engine, index: int) -> bool:
+    return 0 < index < engine.spec.schedule.segments - 1
 
 
 def run_segment(engine: Engine, inputs: RoundInputs, index: int, state: State) -> SegmentWork:
