@@ -48,7 +48,8 @@ class AmdChain:
         authorities = read_pem(issuers)
         require(len(leaves) == 1, f"{len(leaves)} certificates are given for the chip, not one")
         require(len(authorities) == 2, f"{len(authorities)} certificates are given for AMD's authorities, not two")
-        return cls(leaves[0], *authorities, crl)
+        ask, ark = authorities
+        return cls(leaves[0], ask, ark, crl)
 
 
 @dataclass(frozen=True, slots=True)
