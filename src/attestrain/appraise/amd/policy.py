@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from attestrain.appraise.amd.endorsement import MAX_NAME
 from attestrain.appraise.amd.product import GENOA, PRODUCTS, TURIN
 from attestrain.appraise.amd.tcb import Tcb
 from attestrain.errors import FormatError
@@ -96,7 +97,7 @@ def _read(reader: Fields, name: str, value: object) -> Any:
     if name in ("products", "platform"):
         return _names(reader, name, PRODUCTS if name == "products" else PLATFORM_BITS)
     if name == "providers":
-        return _names(reader, name, None)
+        return _providers(reader, name)
     if name in ("vmpl", "guest_svn"):
         return reader.integer(name, 0, MAX_VMPL if name == "vmpl" else 2**32 - 1)
     if not isinstance(value, bool):
@@ -118,10 +119,17 @@ def _bytes(reader: Fields, name: str, sizes: frozenset[int] | set[int]) -> tuple
     return tuple(Digest(value) for value in values) if name == "roots" else tuple(values)
 
 
-def _names(reader: Fields, name: str, known: Mapping[str, object] | None) -> tuple[str, ...]:
+def _names(reader: Fields, name: str, known: Mapping[str, object]) -> tuple[str, ...]:
     items = reader.array(name, max_length=MAX_VALUES)
-    if not all(isinstance(item, str) and (known is None or item in known) for item in items):
-        raise reader.wrong(name, "an array of texts" if known is None else f"an array of {', '.join(known)}")
+    if not all(isinstance(item, str) and item in known for item in items):
+        raise reader.wrong(name, f"an array of {', '.join(known)}")
+    return tuple(items)
+
+
+def _providers(reader: Fields, name: str) -> tuple[str, ...]:
+    items = reader.array(name, max_length=MAX_VALUES)
+    if not all(isinstance(item, str) and item.isascii() and 0 < len(item) <= MAX_NAME for item in items):
+        raise reader.wrong(name, f"an array of ASCII texts of 1 to {MAX_NAME} characters")
     return tuple(items)
 
 
