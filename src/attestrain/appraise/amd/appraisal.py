@@ -18,7 +18,7 @@ from attestrain.appraise.amd.product import PRODUCTS
 from attestrain.appraise.amd.report import VCEK_KEY, VLEK_KEY, SnpReport
 from attestrain.appraise.attestation import HARDWARE, SIMULATED, Attestation
 from attestrain.appraise.refused import require
-from attestrain.record.digest import Digest
+from attestrain.record.digest import Digest, sha256
 
 REGISTERS = ("measurement", "host_data", "id_key_digest", "author_key_digest", "family_id", "image_id")
 """Fields that a launch decides."""
@@ -41,8 +41,9 @@ def appraise_snp(report: bytes, chain: AmdChain, policy: AmdPolicy, at: int) -> 
         Refused: naming what was observed and what is required.
     """
     read = SnpReport.from_bytes(report)
+    assurance = _assurance(sha256(chain.ark), policy)
     endorsed = check_chain(chain, at)
-    assurance = _assurance(endorsed, policy)
+    _check_product(endorsed, policy)
     _check_signer(read, endorsed.endorsement, policy)
     read.check_signature(endorsed.key)
     unchecked = [text for check in CHECKS for text in check(read, endorsed.endorsement, policy)]
@@ -52,19 +53,24 @@ def appraise_snp(report: bytes, chain: AmdChain, policy: AmdPolicy, at: int) -> 
     return _attestation(read, endorsed, assurance, tuple(unchecked))
 
 
-def _assurance(endorsed: Endorsed, policy: AmdPolicy) -> str:
-    """What the root stands for; nothing else decides it. Roots of AMD stand for their own product alone."""
-    root, product = endorsed.root, endorsed.endorsement.product
-    allowed = " or ".join(policy.products) or "none"
-    require(product.name in policy.products, f"the processor is a {product.name}, and the policy takes {allowed}")
-    for known in PRODUCTS.values():
-        if root == known.root:
-            require(policy.hardware, "the report is under AMD's root, and the policy takes development roots alone")
-            require(known == product, f"a key of {product.name} hangs from the root of {known.name}")
-            return HARDWARE
+def _assurance(root: Digest, policy: AmdPolicy) -> str:
+    """What a root stands for. Nothing else decides it, and keys of unknown roots are not even looked at."""
+    if any(root == product.root for product in PRODUCTS.values()):
+        require(policy.hardware, "the report is under AMD's root, and the policy takes development roots alone")
+        return HARDWARE
     pinned = ", ".join(item.hex() for item in policy.roots) or "none"
     require(root in policy.roots, f"root {root.hex()} is neither AMD's nor a pinned development root ({pinned})")
     return SIMULATED
+
+
+def _check_product(endorsed: Endorsed, policy: AmdPolicy) -> None:
+    """The policy takes the generation of processors. A root of AMD stands for one of them."""
+    product = endorsed.endorsement.product
+    allowed = " or ".join(policy.products) or "none"
+    require(product.name in policy.products, f"the processor is a {product.name}, and the policy takes {allowed}")
+    for other in PRODUCTS.values():
+        strange = endorsed.root == other.root and other != product
+        require(not strange, f"a key of {product.name} hangs from the root of {other.name}")
 
 
 def _check_signer(report: SnpReport, endorsement: Endorsement, policy: AmdPolicy) -> None:

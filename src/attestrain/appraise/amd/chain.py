@@ -54,7 +54,7 @@ class AmdChain:
 
 @dataclass(frozen=True, slots=True)
 class Endorsed:
-    """A key that a root vouches for. Whether the root is anybody's is for the policy to say.
+    """A key that a root vouches for.
 
     Attributes:
         root: SHA-256 of the root's certificate (DER).
@@ -73,7 +73,7 @@ def check_chain(chain: AmdChain, at: int) -> Endorsed:
     """The root signed itself and the authority, that signed the leaf, and all count at ``at``.
 
     Args:
-        chain: the certificates.
+        chain: the certificates; whoever asks has checked that the root is known, as its key is used.
         at: in seconds since 1970.
 
     Raises:
