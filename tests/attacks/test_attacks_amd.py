@@ -137,6 +137,10 @@ def test_an_open_guest_is_refused(policy: int, reason: str) -> None:
     refused(honest(policy=policy), reason)
 
 
+def test_a_guest_whose_memory_may_lie_on_other_devices_is_taken_and_said_to_be() -> None:
+    assert any("CXL" in text for text in honest(policy=1 << 17 | 1 << 21).judge().unchecked)
+
+
 def test_a_guest_with_a_migration_agent_is_refused() -> None:
     refused(honest(report_id_ma=bytes([7] * 32)), "has a migration agent")
 

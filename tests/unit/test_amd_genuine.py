@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from attestrain.appraise.amd.appraisal import appraise_snp
 from attestrain.appraise.amd.certificate import Certificate
 from attestrain.appraise.amd.chain import check_chain, read_pem
-from attestrain.appraise.amd.hcl import appraise_hcl, is_hcl
+from attestrain.appraise.amd.hcl import HclEnvelope, appraise_hcl, is_hcl
 from attestrain.appraise.amd.policy import AmdPolicy
 from attestrain.appraise.amd.product import PRODUCTS
 from attestrain.appraise.amd.report import is_snp
@@ -71,6 +71,13 @@ def test_what_the_host_chose_at_launch_is_refused_by_default_and_taken_when_name
 def test_the_genuine_platform_without_an_alias_check_is_refused() -> None:
     with pytest.raises(Refused, match="info 0x1 lacks alias-check, bit 5"):
         genuine("milan").under(platform=("alias-check",)).judge()
+
+
+def test_platform_bits_that_nobody_explains_are_named() -> None:
+    assert any(
+        "what bits 0x40 of the platform's info mean" in text for text in genuine("turin-containers").judge().unchecked
+    )
+    assert not any("what bits" in text for text in genuine("genoa-containers").judge().unchecked)
 
 
 def test_a_vlek_names_its_provider_and_no_machine() -> None:
@@ -156,6 +163,32 @@ def test_other_claims_in_azures_envelope_are_refused() -> None:
     assert other != envelope
     with pytest.raises(Refused, match="not to the claims"):
         appraise_hcl(other, world.chain, OPEN, EARLY)
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "reason"),
+    [
+        (0, ord("X"), "begins with"),
+        (4, 3, "envelope has version 3"),
+        (32 + 1184, 0, "do not fit"),
+        (32 + 1184 + 4, 2, "claims have version 2"),
+        (32 + 1184 + 8, 4, r"type 4, not 2 \(SEV-SNP\)"),
+        (32 + 1184 + 12, 2, "algorithm 2, not 1"),
+        (32 + 1184 + 18, 1, "do not fit"),
+        (2_599, 1, "behind the claims are not zero"),
+    ],
+)
+def test_envelopes_of_another_shape_are_refused(offset: int, value: int, reason: str) -> None:
+    envelope = bytearray(data("genoa-azure.bin"))
+    envelope[offset] = value
+    with pytest.raises(Refused, match=reason):
+        HclEnvelope.from_bytes(bytes(envelope))
+
+
+def test_envelopes_of_another_size_are_refused() -> None:
+    for size in (0, 1_236, 16_385):
+        with pytest.raises(Refused, match="the envelope has"):
+            HclEnvelope.from_bytes(data("genoa-azure.bin")[:size].ljust(size, b"\0"))
 
 
 def test_the_envelope_itself_is_no_report() -> None:

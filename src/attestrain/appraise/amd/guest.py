@@ -10,12 +10,14 @@ from attestrain.appraise.amd.report import SnpReport
 from attestrain.appraise.amd.tcb import COMPONENTS, Tcb
 from attestrain.appraise.refused import require
 
-SMT_ALLOWED, ALWAYS_SET, MIGRATE_MA, DEBUG, CXL_ALLOWED = (1 << bit for bit in (16, 17, 18, 19, 21))
+ALWAYS_SET, MIGRATE_MA, DEBUG, CXL_ALLOWED = (1 << bit for bit in (17, 18, 19, 21))
 """Bits of a guest's policy: GUEST_POLICY in specification 56860."""
 KNOWN_POLICY = (1 << 26) - 1
 """Bits of a guest's policy that mean something; the 16 lowest are the ABI version that the guest asks for."""
 SMT_ENABLED = 1 << 0
 """Bit of PLATFORM_INFO."""
+KNOWN_PLATFORM = SMT_ENABLED | sum(1 << bit for bit in PLATFORM_BITS.values())
+"""Bits of PLATFORM_INFO that mean something. Genuine Turins set bit 6 too, so others are named and not refused."""
 NO_AGENT = b"\xff" * 32
 """Report id of the migration agent of a guest that has none."""
 TCBS = ("reported_tcb", "committed_tcb", "current_tcb", "launch_tcb")
@@ -48,6 +50,8 @@ def check_platform(report: SnpReport, _: Endorsement, policy: AmdPolicy) -> Iter
     require(policy.smt or not bits & SMT_ENABLED, f"the platform's info {bits:#x} has SMT on, which must be off")
     if bits & SMT_ENABLED:
         yield "threads share the platform's cores: SMT is on"
+    if strange := bits & ~KNOWN_PLATFORM:
+        yield f"what bits {strange:#x} of the platform's info mean: we do not know them"
     if ALIAS_CHECK not in policy.platform:
         yield "whether memory answers at two addresses (BadRAM): the policy does not require alias-check"
 
