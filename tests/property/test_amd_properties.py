@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from attestrain.appraise.amd.certificate import Certificate
-from attestrain.appraise.amd.chain import read_pem
+from attestrain.appraise.amd.chain import ENTRY, ROLES, AmdChain, read_pem
 from attestrain.appraise.amd.der import INTEGER, OID, SEQUENCE, Der
 from attestrain.appraise.amd.hcl import CLAIMS_BEGIN, HclEnvelope, appraise_hcl, is_hcl
 from attestrain.appraise.amd.policy import AmdPolicy
@@ -148,6 +148,18 @@ def test_any_text_is_read_as_pem_or_refused(text: bytes) -> None:
         assert read_pem(text) == ()
     except Refused:
         return
+
+
+@given(st.binary(max_size=80), SPOTS)
+def test_any_certificate_table_is_read_or_refused(junk: bytes, spots: list[tuple[int, int]]) -> None:
+    names = [name for role in ROLES.values() for name in role]
+    entries = b"".join(ENTRY.pack(name, at, at) for at, name in enumerate(names))
+    for given_table in (junk, mutated(entries + bytes(24) + junk, spots, None)):
+        try:
+            chain = AmdChain.from_table(given_table)
+        except Refused:
+            continue
+        assert all(part in given_table for part in (chain.leaf, chain.ask, chain.ark))
 
 
 TABLES = st.dictionaries(

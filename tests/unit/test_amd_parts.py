@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
 from attestrain.appraise.amd.certificate import BASIC_CONSTRAINTS, Certificate
-from attestrain.appraise.amd.chain import AmdChain
+from attestrain.appraise.amd.chain import ENTRY, AmdChain
 from attestrain.appraise.amd.der import BOOLEAN, SEQUENCE, Der, oid
 from attestrain.appraise.amd.endorsement import (
     AMD,
@@ -180,6 +181,51 @@ def test_a_chain_takes_what_amd_answers() -> None:
     for leaf, issuers in ((text, text), (chain.leaf, data("genoa-azure.pem")), (b"", text), (b"\xff", text)):
         with pytest.raises(Refused, match=r"certificates are given|cannot be read"):
             AmdChain.read(leaf, issuers)
+
+
+def table(*entries: tuple[str, bytes], end: bytes = bytes(24)) -> bytes:
+    """A certificate table as a host lays it out."""
+    offset = 24 * len(entries) + len(end)
+    heads, bodies = b"", b""
+    for name, content in entries:
+        heads += ENTRY.pack(UUID(name).bytes, offset + len(bodies), len(content))
+        bodies += content
+    return heads + end + bodies
+
+
+VCEK, VLEK = "63da758d-e664-4564-adc5-f4b93be8accd", "a8074bc2-a25a-483e-aae6-39c045a0b8a1"
+ASK, ARK, OTHER = (
+    "4ab7b379-bbac-4fe4-a02f-05aef327c782",
+    "c0b406a4-a803-4952-9743-3fb6014cd0ae",
+    "ecae0c0f-9502-43b1-afa2-0ae2e0d565b6",
+)
+
+
+@pytest.mark.parametrize("leaf", [VCEK, VLEK])
+def test_a_chain_is_read_from_a_hosts_certificate_table(leaf: str) -> None:
+    chain = chip().chain
+    given = table((ARK, chain.ark), (OTHER, b"more"), (leaf, chain.leaf), (ASK, chain.ask))
+    assert AmdChain.from_table(given) == chain
+    assert AmdChain.from_table(given + bytes(4_096)) == chain
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (b"", "ends without an entry of zeros"),
+        (bytes(24), "has no VCEK or VLEK and no ASK and no ARK"),
+        (table((VCEK, b"1"), (ASK, b"2")), "has no ARK: AMD's service has them"),
+        (table((ASK, b"1"), (ASK, b"2")), "twice"),
+        (table((ASK, b"1"), end=b""), "ends without an entry of zeros"),
+        (table((ASK, b"1"))[:-1], "names bytes up to 49"),
+        (ENTRY.pack(UUID(ASK).bytes, 2**32 - 1, 2**32 - 1) + bytes(24), "names bytes up to 8589934590"),
+        (bytes(32_769), "more than 32768"),
+        (b"".join(ENTRY.pack(bytes([at + 1]) * 16, 0, 0) for at in range(16)) + bytes(24), "more than 15 entries"),
+    ],
+)
+def test_a_malformed_certificate_table_is_refused(given: bytes, reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        AmdChain.from_table(given)
 
 
 def test_every_file_of_genuine_evidence_has_its_source() -> None:

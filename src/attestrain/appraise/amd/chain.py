@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import struct
 from dataclasses import dataclass
+from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
@@ -17,6 +19,20 @@ from attestrain.record.digest import Digest, sha256
 
 MAX_PEM = 4 * 2 * MAX_CERTIFICATE
 """Characters of a PEM text: room for four certificates, which base64 and armour make less than twice as long."""
+MAX_TABLE = 32_768
+"""Bytes of a certificate table: room for eight of the largest certificates, and hosts give three or four."""
+MAX_ENTRIES = 16
+"""Entries of a certificate table: three are of use, and hosts add a few of their own."""
+ENTRY = struct.Struct("<16sII")
+ROLES = {
+    "VCEK or VLEK": (
+        UUID("63da758d-e664-4564-adc5-f4b93be8accd").bytes,
+        UUID("a8074bc2-a25a-483e-aae6-39c045a0b8a1").bytes,
+    ),
+    "ASK": (UUID("4ab7b379-bbac-4fe4-a02f-05aef327c782").bytes,),
+    "ARK": (UUID("c0b406a4-a803-4952-9743-3fb6014cd0ae").bytes,),
+}
+"""GUIDs of certificates in a table, by what they are: the same specification."""
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----")
 
@@ -36,6 +52,33 @@ class AmdChain:
     ask: bytes
     ark: bytes
     crl: bytes | None = None
+
+    @classmethod
+    def from_table(cls, table: bytes, crl: bytes | None = None) -> AmdChain:
+        """Read the certificate table that a host hands its guest: the ``auxblob`` of Linux's configfs-tsm.
+
+        Layout: AMD, "SEV-ES Guest-Hypervisor Communication Block Standardization" (56421), on SNP extended guest
+        requests: entries of a GUID, an offset and a length, until one is all zeros.
+
+        Raises:
+            Refused: it is malformed, or the host left a certificate out.
+        """
+        require(len(table) <= MAX_TABLE, f"the certificate table has {len(table)} bytes, more than {MAX_TABLE}")
+        found: dict[bytes, bytes] = {}
+        for at in range(0, MAX_ENTRIES * ENTRY.size, ENTRY.size):
+            require(at + ENTRY.size <= len(table), "the certificate table ends without an entry of zeros")
+            name, offset, size = ENTRY.unpack_from(table, at)
+            if not any(name):
+                break
+            require(name not in found, f"the certificate table has {name.hex()} twice")
+            require(offset + size <= len(table), f"the certificate table names bytes up to {offset + size}")
+            found[name] = table[offset : offset + size]
+        else:
+            raise Refused(f"the certificate table has more than {MAX_ENTRIES - 1} entries")
+        missing = [text for text, names in ROLES.items() if not any(name in found for name in names)]
+        require(not missing, f"the host's certificate table has no {' and no '.join(missing)}: AMD's service has them")
+        leaf, ask, ark = (next(found[name] for name in names if name in found) for names in ROLES.values())
+        return cls(leaf, ask, ark, crl)
 
     @classmethod
     def read(cls, leaf: bytes, issuers: bytes, crl: bytes | None = None) -> AmdChain:
