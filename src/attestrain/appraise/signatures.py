@@ -24,8 +24,11 @@ warnings be errors."""
 
 
 def shown(seconds: int) -> str:
-    """A time, in seconds since 1970, for messages."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A time, in seconds since 1970, for messages. Block times may lie beyond the years that a calendar has."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"second {seconds}"
 
 
 def read_chain(chain: Sequence[bytes], at: int, what: str) -> list[x509.Certificate]:

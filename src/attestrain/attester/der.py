@@ -1,4 +1,4 @@
-"""The few bits of DER (ITU-T X.690) that Intel's SGX extension of a PCK certificate takes."""
+"""The few bits of DER (ITU-T X.690) that extensions take: Intel's of a PCK certificate, AMD's of a chip's."""
 
 from __future__ import annotations
 
@@ -35,8 +35,14 @@ def _octets(content: bytes) -> bytes:
     return _value(4, content)
 
 
-def _integer(number: int) -> bytes:
+def integer(number: int) -> bytes:
+    """A number that is not negative."""
     return _value(2, number.to_bytes(number.bit_length() // 8 + 1, "big"))
+
+
+def ascii_text(text: str) -> bytes:
+    """An IA5String."""
+    return _value(0x16, text.encode("ascii"))
 
 
 def _boolean(value: bool) -> bytes:
@@ -57,8 +63,8 @@ def sgx_extension(*, ppid: bytes, cpu_svn: bytes, pce_svn: int, fmspc: bytes, in
         fmspc: 6 bytes that name the family of platforms.
         instance: 16 bytes that name this instance of the platform.
     """
-    versions = [_entry(f".2.{at + 1}", _integer(cpu_svn[at])) for at in range(COMPONENTS)]
-    versions += [_entry(".2.17", _integer(pce_svn)), _entry(".2.18", _octets(cpu_svn))]
+    versions = [_entry(f".2.{at + 1}", integer(cpu_svn[at])) for at in range(COMPONENTS)]
+    versions += [_entry(".2.17", integer(pce_svn)), _entry(".2.18", _octets(cpu_svn))]
     configuration = [_entry(f".7.{at + 1}", _boolean(value)) for at, value in enumerate((True, False, False))]
     return _sequence(
         _entry(".1", _octets(ppid)),
