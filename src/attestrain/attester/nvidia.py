@@ -59,14 +59,18 @@ class SimulatedDevice:
     """
 
     def __init__(self, signer: DeviceKey, kind: str = GPU, fields: Mapping[int, bytes] | None = None) -> None:
-        self._signer = signer
-        self._kind = kind
-        self._fields = {**(_gpu_fields(signer) if kind == GPU else _switch_fields(signer)), **(fields or {})}
+        self.signer = signer
+        self.kind = kind
+        self.fields = {**(_gpu_fields(signer) if kind == GPU else _switch_fields(signer)), **(fields or {})}
 
     @property
     def pdi(self) -> bytes:
         """The device's name in the fabric."""
-        return self._signer.pdi
+        return self.signer.pdi
+
+    def saying(self, fields: Mapping[int, bytes]) -> SimulatedDevice:
+        """The same device, with other opaque fields in its reports."""
+        return SimulatedDevice(self.signer, self.kind, {**self.fields, **fields})
 
     def evidence(self, nonce: bytes) -> DeviceEvidence:
         """A report that answers ``nonce``, with the device's certificates.
@@ -77,10 +81,10 @@ class SimulatedDevice:
         if len(nonce) != NONCE_SIZE:
             raise UsageError(f"a nonce of {len(nonce)} bytes is not {NONCE_SIZE}")
         blocks = b"".join(_block(slot, value) for slot, value in measurements().items())
-        opaque = b"".join(struct.pack("<HH", number, len(value)) + value for number, value in self._fields.items())
+        opaque = b"".join(struct.pack("<HH", number, len(value)) + value for number, value in self.fields.items())
         signed = REQUEST + nonce + b"\0" + RESPONSE + bytes((0, 0, MAX_SLOTS)) + len(blocks).to_bytes(3, "little")
         signed += blocks + secrets.token_bytes(NONCE_SIZE) + struct.pack("<H", len(opaque)) + opaque
-        return DeviceEvidence(signed + sign_raw(self._signer.key, signed), self._signer.chain, self._kind)
+        return DeviceEvidence(signed + sign_raw(self.signer.key, signed), self.signer.chain, self.kind)
 
 
 def measurements() -> dict[int, bytes]:

@@ -29,6 +29,8 @@ MAX_CHAIN = 8
 """Most certificates of a chain: genuine ones have five, those of reference values four."""
 MAX_CERTIFICATE = 4_096
 """Largest certificate: genuine ones have about 900 bytes."""
+LATEST = 253_402_300_799
+"""Last second of the year 9999, after which certificates know no dates (RFC 5280, section 4.1.2.5)."""
 COORDINATE = 48
 """Bytes of a number of P-384."""
 PDI_SIZE = 8
@@ -109,6 +111,7 @@ def read_chain(
     Raises:
         Refused: it is no such chain.
     """
+    require(0 <= at <= LATEST, f"the evidence's time {at} is not in 0..{LATEST}")
     require(2 <= len(chain) <= MAX_CHAIN, f"{what} has {len(chain)} certificates, not 2 to {MAX_CHAIN}")
     root = sha256(chain[-1])
     assurance = _assurance(root, policy, trusted, what)
