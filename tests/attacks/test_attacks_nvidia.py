@@ -8,11 +8,19 @@ from dataclasses import replace
 
 import pytest
 
-from attestrain.appraise.nvidia.certificates import GPU, SWITCH, check_signed, read_device
+from attestrain.appraise.nvidia.certificates import check_signed
+from attestrain.appraise.nvidia.device import GPU, SWITCH, read_device
 from attestrain.appraise.nvidia.policy import DEVICE_ROOT, NvidiaPolicy
 from attestrain.appraise.nvidia.report import FIRMWARE_ID, PEERS, Report
 from attestrain.appraise.refused import Refused
-from attestrain.attester.nvidia import DRIVER_VERSION, FIRMWARE_DIGEST, SimulatedDevice, measurements
+from attestrain.attester.nvidia import (
+    DRIVER_VERSION,
+    FIRMWARE_DIGEST,
+    GPU_CHIP,
+    SWITCH_CHIP,
+    SimulatedDevice,
+    measurements,
+)
 from attestrain.attester.nvidia_pki import NvidiaPki
 from attestrain.attester.nvidia_rim import sign_document, sign_references
 from tests.unit.nvidia_world import (
@@ -100,12 +108,20 @@ ATTACKS: dict[str, tuple[Callable[[], GpuWorld], str]] = {
         "the device is a NVSwitch .*, not a GPU",
     ),
     "a development root that nobody pinned": (
-        lambda: of(SimulatedDevice(STRANGER.provision(GPU, FIRMWARE_DIGEST))),
+        lambda: of(SimulatedDevice(STRANGER.provision(GPU_CHIP, FIRMWARE_DIGEST))),
         "neither NVIDIA's .* nor a pinned development root",
     ),
     "a genuine root behind a simulated chain": (
         lambda: replace(simulated_gpu(), chain=(*simulated_gpu().chain[:-1], genuine_gpu().chain[-1])),
         "the next one has not signed",
+    ),
+    "a chip of another generation": (
+        lambda: of(SimulatedDevice(pki().provision("GB100", FIRMWARE_DIGEST))),
+        "the device is a 'GB100', whose reports are not known: not GH100 or LS_10",
+    ),
+    "the device's own key as attestation key": (
+        lambda: replace(simulated_gpu(), chain=simulated_gpu().chain[1:]),
+        "begins with a key that may not sign",
     ),
     "a device that issues devices": (
         lambda: replace(simulated_gpu(), chain=(simulated_gpu().chain[0], *simulated_gpu().chain)),
@@ -130,7 +146,7 @@ ATTACKS: dict[str, tuple[Callable[[], GpuWorld], str]] = {
     "evidence of before its certificates": (lambda: replace(simulated_gpu(), at=NOW - 1), "valid from"),
     "a time that no certificate knows": (lambda: replace(simulated_gpu(), at=-1), "is not in 0"),
     "other firmware than the key is for": (
-        lambda: of(SimulatedDevice(pki().provision(GPU, FIRMWARE_DIGEST), GPU, {FIRMWARE_ID: bytes(48)})),
+        lambda: of(SimulatedDevice(pki().provision(GPU_CHIP, FIRMWARE_DIGEST), GPU, {FIRMWARE_ID: bytes(48)})),
         "names firmware 000000.*, its key's certificate",
     ),
     "an old driver": (lambda: under(least_driver="0.0.2"), "driver has version 0.0.1, older than 0.0.2"),
@@ -257,14 +273,15 @@ FABRIC: dict[str, tuple[Callable[[], FabricWorld], str]] = {
         lambda: replace(
             simulated_world(),
             switches=[
-                SimulatedDevice(pki().provision(SWITCH, FIRMWARE_DIGEST), SWITCH).evidence(NONCE) for _ in range(4)
+                SimulatedDevice(pki().provision(SWITCH_CHIP, FIRMWARE_DIGEST), SWITCH).evidence(NONCE) for _ in range(4)
             ],
         ),
         "is linked to NVSwitches .*, attested are",
     ),
     "a GPU of another machine": (
         lambda: exchanged(
-            0, SimulatedDevice(pki().provision(GPU, FIRMWARE_DIGEST), GPU, {21: b"\xaa", 22: odd_gpu({}).fields[22]})
+            0,
+            SimulatedDevice(pki().provision(GPU_CHIP, FIRMWARE_DIGEST), GPU, {21: b"\xaa", 22: odd_gpu({}).fields[22]}),
         ),
         "connects GPUs .*, attested are",
     ),

@@ -11,7 +11,7 @@ import secrets
 import struct
 from collections.abc import Mapping, Sequence
 
-from attestrain.appraise.nvidia.certificates import GPU, SWITCH
+from attestrain.appraise.nvidia.device import GPU, SWITCH
 from attestrain.appraise.nvidia.fabric import (
     GPU_COUNT,
     PROTECTED_FEATURE,
@@ -39,6 +39,8 @@ from attestrain.appraise.nvidia.report import (
 from attestrain.attester.nvidia_pki import DeviceKey, NvidiaPki, sign_raw
 from attestrain.errors import UsageError
 
+GPU_CHIP, SWITCH_CHIP = "GH100", "LS_10"
+"""What simulated devices are: Hopper, and its NVSwitch."""
 FIRMWARE_DIGEST = hashlib.sha384(b"attestrain development GPU firmware").digest()
 DRIVER_VERSION, VBIOS_VERSION = "0.0.1", "00.00.00.00.01"
 """Versions that no genuine driver or VBIOS has."""
@@ -94,8 +96,8 @@ def measurements() -> dict[int, bytes]:
 
 def simulated_machine(pki: NvidiaPki) -> tuple[list[SimulatedDevice], list[SimulatedDevice]]:
     """Eight GPUs and four NVSwitches that name each other."""
-    keys = [pki.provision(GPU, FIRMWARE_DIGEST) for _ in range(GPU_COUNT)]
-    switch_keys = [pki.provision(SWITCH, FIRMWARE_DIGEST) for _ in range(SWITCH_COUNT)]
+    keys = [pki.provision(GPU_CHIP, FIRMWARE_DIGEST) for _ in range(GPU_COUNT)]
+    switch_keys = [pki.provision(SWITCH_CHIP, FIRMWARE_DIGEST) for _ in range(SWITCH_COUNT)]
     links = b"".join(key.pdi[::-1] for key in switch_keys)
     protected = {PROTECTED: PROTECTED_ON, PEERS: links, FEATURE: PROTECTED_FEATURE}
     connected = {GPUS: b"".join(key.pdi for key in keys) + PORTS}

@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from attestrain.appraise.nvidia.certificates import CHIPS, COORDINATE, FIRMWARE, PDI_SIZE
+from attestrain.appraise.nvidia.certificates import COORDINATE
+from attestrain.appraise.nvidia.device import FIRMWARE, PDI_SIZE
 from attestrain.attester.certificates import ORGANISATION, Authority
 from attestrain.attester.der import firmware_extension
 from attestrain.record.digest import Digest, sha256
@@ -82,9 +83,8 @@ class NvidiaPki:
         """Key and certificates (DER) that sign reference values."""
         return self._references.key, (self._references.der, self._root.der)
 
-    def provision(self, kind: str, firmware: bytes) -> DeviceKey:
-        """A new device of ``kind`` (of `appraise.nvidia.certificates.CHIPS`), whose firmware has that digest."""
-        chip = next(name for name, of in CHIPS.items() if of == kind)
+    def provision(self, chip: str, firmware: bytes) -> DeviceKey:
+        """A new device, such as a ``GH100``, whose firmware has that digest."""
         pdi = secrets.token_bytes(PDI_SIZE)
         serial = int.from_bytes(SERIAL_PREFIX + pdi, "big")
         device = self._issue(f"{chip} {NAME}", self._provisioner, depth=0, serial=serial)
@@ -117,7 +117,8 @@ class NvidiaPki:
             .add_extension(_usage(authority=depth is not None), critical=True)
         )
         if firmware is not None:
-            spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            device = (key if issuer is None else issuer.key).public_key()
+            spki = device.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
             content = firmware_extension(spki, firmware)
             builder = builder.add_extension(x509.UnrecognizedExtension(FIRMWARE, content), critical=False)
         signer = key if issuer is None else issuer.key

@@ -11,9 +11,8 @@ from attestrain.appraise.nvidia.report import HASH_SIZE
 from attestrain.appraise.nvidia.rim import HASH, SWID
 from attestrain.appraise.nvidia.signed_xml import C14N, DSIG, ECDSA_SHA384, ENVELOPED, SHA384
 from attestrain.appraise.nvidia.xml import canonical, parse
+from attestrain.attester.nvidia import GPU_CHIP
 from attestrain.attester.nvidia_pki import NvidiaPki, sign_raw
-
-PRODUCT = "GH100"
 
 
 def sign_references(pki: NvidiaPki, version: str, values: Mapping[int, Iterable[bytes]]) -> bytes:
@@ -25,7 +24,7 @@ def sign_references(pki: NvidiaPki, version: str, values: Mapping[int, Iterable[
         values: what each slot may hold, by slot from 1 on.
     """
     rows = "".join(_row(slot, list(allowed)) for slot, allowed in sorted(values.items()))
-    body = f'<Meta colloquialVersion={quoteattr(version)} product="{PRODUCT}"/><Payload>{rows}</Payload>'
+    body = f'<Meta colloquialVersion={quoteattr(version)} product="{GPU_CHIP}"/><Payload>{rows}</Payload>'
     return sign_document(pki, f'<SoftwareIdentity xmlns="{SWID}" xmlns:h="{HASH}">{body}', "</SoftwareIdentity>")
 
 

@@ -1,8 +1,6 @@
-"""Who vouches for an NVIDIA device: its certificate chain, from the key that signs reports to the root.
+"""Certificate chains on P-384 and signatures under them: of devices, and of reference values.
 
-A genuine chain has five certificates: the attestation key, made anew for each firmware; the device; the provisioner of
-its kind of chip; the identity authority; the root. The device's serial number carries its PDI, the name by which GPUs
-and NVSwitches of one machine know each other.
+A chain ends in a known root, which is known by its digest alone. Nothing is taken from the machine's own trust store.
 """
 
 from __future__ import annotations
@@ -10,14 +8,13 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP384R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
-from cryptography.x509.oid import NameOID, ObjectIdentifier
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from attestrain.appraise.attestation import HARDWARE, SIMULATED
 from attestrain.appraise.nvidia.policy import NvidiaPolicy
@@ -31,73 +28,12 @@ MAX_CERTIFICATE = 4_096
 """Largest certificate: genuine ones have about 900 bytes."""
 LATEST = 253_402_300_799
 """Last second of the year 9999, after which certificates know no dates (RFC 5280, section 4.1.2.5)."""
+UNDERSTOOD = {ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE}
+"""Extensions that may be critical: no genuine certificate has others (RFC 5280, section 4.2)."""
+NO_AUTHORITY = x509.BasicConstraints(ca=False, path_length=None)
+"""What holds for a certificate that does not say (RFC 5280, section 4.2.1.9)."""
 COORDINATE = 48
 """Bytes of a number of P-384."""
-PDI_SIZE = 8
-"""Bytes of a device's PDI, the last ones of its certificate's serial number."""
-DEVICE_CHAIN = 3
-"""Least certificates of a device's chain: attestation key, device, root."""
-GPU, SWITCH = "GPU", "NVSwitch"
-CHIPS = {"GH100": GPU, "LS_10": SWITCH}
-"""What chips are, by the first word of the device certificate's common name: Hopper, and its NVSwitch."""
-FIRMWARE = ObjectIdentifier("2.23.133.5.4.1")
-"""TCG DICE Attestation Architecture 1.0, section 6.1.1, in the older form that ends in the firmware's digest."""
-FIRMWARE_PREFIX = bytes.fromhex("303d0609608648016503040202" + "0430")
-"""DER before that digest: a sequence of the name of SHA-384 and 48 bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """Who signed a report.
-
-    Attributes:
-        kind: `GPU` or `SWITCH`.
-        model: common name of the device's certificate.
-        serial: its serial number, hexadecimal.
-        assurance: ``hardware`` under NVIDIA's root, ``simulated`` under a pinned development root.
-        root: SHA-256 of the root certificate (DER).
-        key: the attestation key.
-        firmware: SHA-384 of the firmware for which that key was made; empty where the certificate does not say.
-    """
-
-    kind: str
-    model: str
-    serial: str
-    assurance: str
-    root: Digest
-    key: EllipticCurvePublicKey
-    firmware: bytes
-
-    @property
-    def pdi(self) -> bytes:
-        """The device's name in the fabric."""
-        return bytes.fromhex(self.serial)[-PDI_SIZE:]
-
-
-def read_device(chain: Sequence[bytes], policy: NvidiaPolicy, trusted: Digest, at: int) -> Device:
-    """Read who vouches for a device.
-
-    Args:
-        chain: certificates (DER), attestation key first, root last.
-        policy: which roots count.
-        trusted: SHA-256 of NVIDIA's root.
-        at: when the evidence was given, in seconds since 1970.
-
-    Raises:
-        Refused: nobody known does, or not for a chip that this package knows.
-    """
-    certificates, assurance, root = read_chain(chain, policy, trusted, at, "the device's certificate chain")
-    require(len(chain) >= DEVICE_CHAIN, f"the device's certificate chain has {len(chain)} certificates, not 5")
-    leaf, device = certificates[:2]
-    model = _name(device)
-    chip = model.partition(" ")[0]
-    known = " or ".join(CHIPS)
-    require(chip in CHIPS, f"the device is a {chip[:32]!r}, whose reports are not known: not {known}")
-    number = device.serial_number
-    serial = number.to_bytes((number.bit_length() + 7) // 8, "big").hex()
-    require(len(serial) >= 2 * PDI_SIZE, f"the device's serial number {serial} has fewer than {PDI_SIZE} bytes")
-    key = public_key(leaf, "the device's certificate chain")
-    return Device(CHIPS[chip], model, serial, assurance, root, key, _firmware(leaf))
 
 
 def read_chain(
@@ -119,9 +55,12 @@ def read_chain(
     for below, (certificate, issuer) in enumerate(itertools.pairwise(certificates)):
         _check_authority(issuer, below, what)
         if not _issued(chain[below], chain[below + 1]):
-            raise Refused(f"{what} holds a certificate that the next one has not signed: {_name(certificate)[:64]}")
+            raise Refused(
+                f"{what} holds a certificate that the next one has not signed: {common_name(certificate)[:64]}"
+            )
     for certificate in certificates:
         _check_valid(certificate, at, what)
+    _check_signer(certificates[0], what)
     return certificates, assurance, root
 
 
@@ -161,17 +100,37 @@ def _issued(certificate: bytes, issuer: bytes) -> bool:
 def _check_authority(issuer: x509.Certificate, below: int, what: str) -> None:
     """An issuer may issue, and as deep as it does: RFC 5280, section 6.1.4 (k) to (n).
 
-    The device's certificate, ``below`` 0, issues that of the attestation key.
+    ``below`` counts the authorities between it and the first certificate.
     """
     public_key(issuer, what)
-    try:
-        constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
-        usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
-    except (*UNREADABLE, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
-        raise Refused(f"{what} holds an issuer that does not say that it is an authority: {error}") from error
+    constraints, usage = _extensions(issuer, what)
     depth = constraints.path_length
     may = constraints.ca and usage.key_cert_sign and (depth is None or below <= depth)
-    require(may, f"{what} holds an issuer that may not issue: {_name(issuer)[:64]}")
+    require(may, f"{what} holds an issuer that may not issue: {common_name(issuer)[:64]}")
+
+
+def _check_signer(signer: x509.Certificate, what: str) -> None:
+    """The first certificate's key may sign statements, and nothing else."""
+    public_key(signer, what)
+    constraints, usage = _extensions(signer, what)
+    may = usage.digital_signature and not constraints.ca
+    require(may, f"{what} begins with a key that may not sign: {common_name(signer)[:64]}")
+
+
+def _extensions(certificate: x509.Certificate, what: str) -> tuple[x509.BasicConstraints, x509.KeyUsage]:
+    """What a certificate's key may be used for. Critical extensions besides these two are not understood here."""
+    try:
+        extensions = certificate.extensions
+        usage = extensions.get_extension_for_class(x509.KeyUsage).value
+        critical = {item.oid for item in extensions if item.critical}
+        constraints = next(
+            (item.value for item in extensions if isinstance(item.value, x509.BasicConstraints)), NO_AUTHORITY
+        )
+    except (*UNREADABLE, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+        raise Refused(f"{what} holds a certificate that does not say what its key is for: {error}") from error
+    names = ", ".join(sorted(oid.dotted_string for oid in critical - UNDERSTOOD))
+    require(not names, f"{what} holds a certificate with critical extensions that are not understood: {names}")
+    return constraints, usage
 
 
 def _check_valid(certificate: x509.Certificate, at: int, what: str) -> None:
@@ -212,23 +171,14 @@ def check_signed(key: EllipticCurvePublicKey, signature: bytes, message: bytes, 
         raise Refused(f"the signature of {what} does not hold") from error
 
 
-def _name(certificate: x509.Certificate) -> str:
-    """The one common name of a certificate's subject, empty where there is none."""
+def common_name(certificate: x509.Certificate) -> str:
+    """The one common name of a certificate's subject, empty where there is none.
+
+    Raises:
+        Refused: the subject cannot be read.
+    """
     try:
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except UNREADABLE as error:
         raise Refused(f"the name of a certificate cannot be read: {error}") from error
     return str(names[0].value) if len(names) == 1 else ""
-
-
-def _firmware(leaf: x509.Certificate) -> bytes:
-    try:
-        value = leaf.extensions.get_extension_for_oid(FIRMWARE).value
-    except x509.ExtensionNotFound:
-        return b""
-    except (*UNREADABLE, x509.DuplicateExtension) as error:
-        raise Refused(f"the attestation key's certificate cannot be read: {error}") from error
-    content = value.value if isinstance(value, x509.UnrecognizedExtension) else b""
-    head, digest = content[:-48], content[-48:]
-    require(head.endswith(FIRMWARE_PREFIX), "the attestation key's certificate names its firmware by no SHA-384 digest")
-    return digest

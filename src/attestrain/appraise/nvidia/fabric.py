@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from attestrain.appraise.attestation import Attestation
-from attestrain.appraise.nvidia.certificates import GPU, PDI_SIZE, SWITCH
+from attestrain.appraise.nvidia.device import GPU, PDI_SIZE, SWITCH
 from attestrain.appraise.nvidia.gpu import Judged, judge
 from attestrain.appraise.nvidia.policy import NvidiaPolicy
 from attestrain.appraise.nvidia.report import FEATURE, GPUS, PEERS, PROTECTED

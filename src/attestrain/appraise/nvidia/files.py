@@ -12,7 +12,8 @@ import json
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestrain.appraise.nvidia.certificates import GPU, MAX_CERTIFICATE, MAX_CHAIN, SWITCH
+from attestrain.appraise.nvidia.certificates import MAX_CERTIFICATE, MAX_CHAIN
+from attestrain.appraise.nvidia.device import GPU, SWITCH
 from attestrain.appraise.nvidia.fabric import DeviceEvidence
 from attestrain.appraise.nvidia.report import MAX_REPORT
 from attestrain.appraise.signatures import UNREADABLE

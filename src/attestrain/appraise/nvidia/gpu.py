@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attestrain.appraise.attestation import Attestation
-from attestrain.appraise.nvidia.certificates import GPU, SWITCH, Device, check_signed, read_device
+from attestrain.appraise.nvidia.certificates import check_signed
+from attestrain.appraise.nvidia.device import GPU, SWITCH, Device, read_device
 from attestrain.appraise.nvidia.policy import DEVICE_ROOT, VERSION, NvidiaPolicy
 from attestrain.appraise.nvidia.report import FIRMWARE_ID, PEERS, PRODUCT, REQUEST, Report
 from attestrain.appraise.nvidia.rim import Rim, check_references, read_rims
@@ -86,6 +87,7 @@ def judge(
     require(device.kind == kind, f"the device is a {device.kind} ({device.model}), not a {kind}")
     check_signed(device.key, report.signature, report.signed, "the report")
     unchecked = [*_check_nonce(report, policy, nonce), *_check_firmware(report, device)]
+    _check_identity(report, device)
     _check_policy(report, device, policy)
     complete, missing = check_references(report, device, rims, policy) if kind == GPU else (False, [_SWITCH_RIM])
     attestation = Attestation(
@@ -132,12 +134,16 @@ def _check_firmware(report: Report, device: Device) -> list[str]:
     if FIRMWARE_ID in report.fields:
         stated = report.fields[FIRMWARE_ID]
         reason = f"the report names firmware {stated.hex()}, its key's certificate {device.firmware.hex() or 'none'}"
-        require(stated == device.firmware, reason)
+        require(bool(stated) and stated == device.firmware, reason)
         return []
-    require(device.kind != GPU, "the report of a GPU does not name its firmware")
-    stated, required = report.fields.get(PEERS, b""), device.pdi
-    require(stated == required, f"the NVSwitch calls itself {stated.hex()}, its certificate {required.hex()}")
-    return ["which firmware the attestation key belongs to: the NVSwitch's report does not say"]
+    return ["that the attestation key belongs to the firmware that runs: the report does not name it"]
+
+
+def _check_identity(report: Report, device: Device) -> None:
+    """An NVSwitch, which states its own name, is the one that its certificate names. GPUs do not state theirs."""
+    if device.kind == SWITCH:
+        stated, required = report.fields.get(PEERS, b""), device.pdi
+        require(stated == required, f"the NVSwitch calls itself {stated.hex()}, its certificate {required.hex()}")
 
 
 def _check_policy(report: Report, device: Device, policy: NvidiaPolicy) -> None:

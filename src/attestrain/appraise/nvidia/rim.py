@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from attestrain.appraise.nvidia.certificates import Device, check_signed, public_key, read_chain
+from attestrain.appraise.nvidia.certificates import check_signed, public_key, read_chain
+from attestrain.appraise.nvidia.device import Device
 from attestrain.appraise.nvidia.policy import REFERENCE_ROOT, VERSION, NvidiaPolicy
 from attestrain.appraise.nvidia.report import HASH_SIZE, MAX_SLOTS, NVDEC, Report
 from attestrain.appraise.nvidia.signed_xml import read_signed
