@@ -2,7 +2,8 @@
 
 NVLink carries plain text between Hopper GPUs, so every GPU says which NVSwitches it is linked to, and every NVSwitch
 which GPUs it connects. They must be exactly those that are attested here, by the identities in their certificates.
-NVIDIA's own verifier counts the GPUs that switches name; here they are compared one by one.
+NVIDIA/nvtrust (ppcie-verifier-sdk-cpp, validate_topology.py) counts the GPUs that switches name; here they are compared
+one by one.
 """
 
 from __future__ import annotations
