@@ -24,6 +24,7 @@ from attestrain.attester.nvidia import (
 from attestrain.attester.nvidia_pki import NvidiaPki
 from attestrain.attester.nvidia_rim import sign_document, sign_references
 from tests.unit.nvidia_world import (
+    MACHINE_NONCE,
     NONCE,
     NOW,
     FabricWorld,
@@ -247,6 +248,12 @@ def odd_switches(fields: dict[int, bytes]) -> FabricWorld:
     return replace(simulated_world(), switches=[item.evidence(NONCE) for item in (first.saying(fields), *others)])
 
 
+def exchanged_nonce() -> FabricWorld:
+    """The simulated machine, one GPU having answered something else."""
+    gpus = [simulated()[0][0].evidence(bytes(32)), *simulated_world().gpus[1:]]
+    return replace(simulated_world(), gpus=gpus)
+
+
 FABRIC: dict[str, tuple[Callable[[], FabricWorld], str]] = {
     "a missing GPU": (
         lambda: replace(genuine_machine(), gpus=machine()[0][1:]),
@@ -307,19 +314,12 @@ FABRIC: dict[str, tuple[Callable[[], FabricWorld], str]] = {
     "a genuine machine with a simulated GPU": (
         lambda: replace(
             genuine_machine(),
-            gpus=(simulated_world().gpus[0], *machine()[0][1:]),
-            policy=NvidiaPolicy(roots=(pki().root_digest,), nonce_required=False),
-            nonce=None,
+            gpus=(simulated()[0][0].evidence(MACHINE_NONCE), *machine()[0][1:]),
+            policy=NvidiaPolicy(roots=(pki().root_digest,)),
         ),
-        "2 roots, not one|2 nonces, not one",
+        "2 roots, not one",
     ),
 }
-
-
-def exchanged_nonce() -> FabricWorld:
-    """The simulated machine, one GPU having answered something else."""
-    gpus = [simulated()[0][0].evidence(bytes(32)), *simulated_world().gpus[1:]]
-    return replace(simulated_world(), gpus=gpus)
 
 
 @pytest.mark.parametrize("name", FABRIC)

@@ -55,9 +55,8 @@ def read_chain(
     for below, (certificate, issuer) in enumerate(itertools.pairwise(certificates)):
         _check_authority(issuer, below, what)
         if not _issued(chain[below], chain[below + 1]):
-            raise Refused(
-                f"{what} holds a certificate that the next one has not signed: {common_name(certificate)[:64]}"
-            )
+            name = common_name(certificate)[:64]
+            raise Refused(f"{what} holds a certificate that the next one has not signed: {name}")
     for certificate in certificates:
         _check_valid(certificate, at, what)
     _check_signer(certificates[0], what)
@@ -123,9 +122,8 @@ def _extensions(certificate: x509.Certificate, what: str) -> tuple[x509.BasicCon
         extensions = certificate.extensions
         usage = extensions.get_extension_for_class(x509.KeyUsage).value
         critical = {item.oid for item in extensions if item.critical}
-        constraints = next(
-            (item.value for item in extensions if isinstance(item.value, x509.BasicConstraints)), NO_AUTHORITY
-        )
+        stated = (item.value for item in extensions if isinstance(item.value, x509.BasicConstraints))
+        constraints = next(stated, NO_AUTHORITY)
     except (*UNREADABLE, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
         raise Refused(f"{what} holds a certificate that does not say what its key is for: {error}") from error
     names = ", ".join(sorted(oid.dotted_string for oid in critical - UNDERSTOOD))

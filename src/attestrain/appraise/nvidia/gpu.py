@@ -21,6 +21,7 @@ ATTESTED, ATTESTED_RIM = "attested", "attested+rim"
 """What an attestation's `tcb` reads: who signed, or also that every reference value of driver and VBIOS holds."""
 FORMATS = {GPU: "nvidia-gpu-report", SWITCH: "nvidia-switch-report"}
 RELAY = "that the device sits in this machine: a report can be relayed from elsewhere"
+SWITCH_RIM = "measurements of the NVSwitch: reference values of switches are not read"
 REVOCATION = "revocation: no OCSP answers are read"
 
 
@@ -89,9 +90,16 @@ def judge(
     unchecked = [*_check_nonce(report, policy, nonce), *_check_firmware(report, device)]
     _check_identity(report, device)
     _check_policy(report, device, policy)
-    complete, missing = check_references(report, device, rims, policy) if kind == GPU else (False, [_SWITCH_RIM])
-    attestation = Attestation(
-        format=FORMATS[kind],
+    complete, missing = check_references(report, device, rims, policy) if kind == GPU else (False, [SWITCH_RIM])
+    proven, left = _proven(report, device, nonce, complete), (*unchecked, *missing, REVOCATION, RELAY)
+    return Judged(report, device, _attestation(report, device, complete, proven, left))
+
+
+def _attestation(
+    report: Report, device: Device, complete: bool, proven: Sequence[str], unchecked: Sequence[str]
+) -> Attestation:
+    return Attestation(
+        format=FORMATS[device.kind],
         assurance=device.assurance,
         root=device.root,
         platform=device.serial,
@@ -99,24 +107,20 @@ def judge(
         report_data=report.nonce,
         measurements={f"slot{slot:02d}": value for slot, value in report.measurements.items()},
         tcb=ATTESTED_RIM if complete else ATTESTED,
-        proven=tuple(_proven(report, device, nonce, complete)),
-        unchecked=(*unchecked, *missing, REVOCATION, RELAY),
+        proven=tuple(proven),
+        unchecked=tuple(unchecked),
     )
-    return Judged(report, device, attestation)
-
-
-_SWITCH_RIM = "measurements of the NVSwitch: reference values of switches are not read"
 
 
 def _proven(report: Report, device: Device, nonce: bytes | None, complete: bool) -> list[str]:
-    names = ", ".join(f"{name} {report.text(number)}" for name, number in PRODUCT.items() if number in report.fields)
-    versions = ", ".join(
-        f"{name} {version}" for name, version in (("driver", report.driver), ("VBIOS", report.vbios)) if version
-    )
-    lines = [f"{device.kind} {device.model}, serial number {device.serial}, signed the report", versions, names]
+    firmware = "VBIOS" if device.kind == GPU else "firmware"
+    stated = {"driver": report.driver, firmware: report.vbios}
+    stated |= {name: report.text(number) for name, number in PRODUCT.items()}
+    lines = [f"{device.kind} {device.model}, serial number {device.serial}, signed the report"]
+    lines += [", ".join(f"{name} {value}" for name, value in stated.items() if value)]
     lines += [f"the report answers nonce {report.nonce.hex()}"] if nonce is not None else []
     lines += ["every reference value of driver and VBIOS holds"] if complete else []
-    return [line for line in lines if line]
+    return lines
 
 
 def _check_nonce(report: Report, policy: NvidiaPolicy, nonce: bytes | None) -> list[str]:

@@ -1,7 +1,7 @@
 """Reference values (RIM): which measurements a version of driver or VBIOS has, as NVIDIA signs them.
 
-A file is a SWID tag (ISO/IEC 19770-2:2015) in the profile of the TCG PC Client Reference Integrity Manifest
-Specification, with a measurement for each slot of the report. Where a slot's row is active, the report's value must be
+A file is a SWID tag (ISO/IEC 19770-2:2015) after the TCG Reference Integrity Manifest Information Model 1.01,
+with a measurement for each slot of the report. Where a slot's row is active, the report's value must be
 one of the row's. Rows count slots from 0, reports from 1.
 """
 
@@ -25,8 +25,8 @@ HASH = "http://www.w3.org/2001/04/xmlenc#sha384"
 """Namespace of the attributes that hold values."""
 MAX_RIMS = 2
 """Files that a report is compared with: its driver's and its VBIOS's."""
-MAX_ALTERNATIVES = 256
-"""Most values of one slot: genuine files have some tens at most."""
+MAX_ALTERNATIVES = 64
+"""Most values of one slot: the genuine files of NVIDIA/nvtrust have 4 at most."""
 NVDEC_SLOT, NVDEC_DISABLED = 36, b"\x55"
 """The slot of the first video decoder, and what the report says when that is switched off and measures nothing."""
 
