@@ -170,7 +170,7 @@ def check_signed(key: EllipticCurvePublicKey, signature: bytes, message: bytes, 
 
 
 def common_name(certificate: x509.Certificate) -> str:
-    """The one common name of a certificate's subject, empty where there is none.
+    """The one common name of a certificate's subject, empty where there is none in printable ASCII: it enters messages.
 
     Raises:
         Refused: the subject cannot be read.
@@ -179,4 +179,5 @@ def common_name(certificate: x509.Certificate) -> str:
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except UNREADABLE as error:
         raise Refused(f"the name of a certificate cannot be read: {error}") from error
-    return str(names[0].value) if len(names) == 1 else ""
+    name = str(names[0].value) if len(names) == 1 else ""
+    return name if name.isascii() and name.isprintable() else ""
