@@ -1,9 +1,11 @@
-"""The few bits of DER (ITU-T X.690) that extensions take: Intel's of a PCK certificate, AMD's of a chip's."""
+"""The few bits of DER (ITU-T X.690) that extensions of certificates take: Intel's of SGX, AMD's of a chip, TCG's of DICE."""
 
 from __future__ import annotations
 
 SGX = "1.2.840.113741.1.13.1"
 """Arc of the extension: Intel, "SGX PCK Certificate and Certificate Revocation List Profile Specification"."""
+SHA384 = "2.16.840.1.101.3.4.2.2"
+"""Name of SHA-384 (RFC 5754, section 2.3)."""
 COMPONENTS = 16
 """Components of a CPU's security version."""
 
@@ -75,3 +77,13 @@ def sgx_extension(*, ppid: bytes, cpu_svn: bytes, pce_svn: int, fmspc: bytes, in
         _entry(".6", _octets(instance)),
         _entry(".7", _sequence(*configuration)),
     )
+
+
+def firmware_extension(key: bytes, digest: bytes) -> bytes:
+    """Content of TCG's DICE extension that names a device's key and its firmware.
+
+    Args:
+        key: the key as SubjectPublicKeyInfo (DER).
+        digest: SHA-384 of the firmware.
+    """
+    return _sequence(_integer(1), key, _sequence(_oid(SHA384), _octets(digest)))
