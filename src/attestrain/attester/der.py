@@ -1,4 +1,4 @@
-"""The few bits of DER (ITU-T X.690) that extensions of certificates take: Intel's of SGX, AMD's of a chip, TCG's of DICE."""
+"""The few bits of DER (ITU-T X.690) that extensions take: Intel's of SGX, AMD's of a chip, TCG's of DICE."""
 
 from __future__ import annotations
 
@@ -86,4 +86,4 @@ def firmware_extension(key: bytes, digest: bytes) -> bytes:
         key: the key as SubjectPublicKeyInfo (DER).
         digest: SHA-384 of the firmware.
     """
-    return _sequence(_integer(1), key, _sequence(_oid(SHA384), _octets(digest)))
+    return _sequence(integer(1), key, _sequence(_oid(SHA384), _octets(digest)))

@@ -23,8 +23,8 @@ USER_TIME = 11
 EVERY = 10.0
 """Seconds between reports; a process that is killed takes what it has not told with it."""
 KINDS = ("training", "replay", "evaluation")
-"""What effort is counted apart. Training is inner steps alone, a replay is all that an auditor executes again; the rest of
-a process's time is protocol: compressing, hashing, signing, storing, talking."""
+"""What effort is counted apart. Training is inner steps alone, a replay is all that an auditor executes again; the rest
+of a process's time is protocol: compressing, hashing, signing, storing, talking."""
 
 
 class Effort:
