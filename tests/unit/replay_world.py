@@ -132,15 +132,19 @@ class DoctorOptimizer(Engine):
 class DoctorFeedback(Engine):
     """Throws the error feedback away after the update was made."""
 
-    def compress(self, state: State, base: np.ndarray, header: UpdateHeader) -> tuple[bytes, State]:
-        data, after = super().compress(state, base, header)
+    def compress(
+        self, state: State, base: np.ndarray, header: UpdateHeader, rank: int | None = None
+    ) -> tuple[bytes, State]:
+        data, after = super().compress(state, base, header, rank)
         return data, {**after, "ef": np.zeros_like(after["ef"])}
 
 
 class Poison(Engine):
     """Trains honestly and publishes the opposite of what it learned."""
 
-    def compress(self, state: State, base: np.ndarray, header: UpdateHeader) -> tuple[bytes, State]:
+    def compress(
+        self, state: State, base: np.ndarray, header: UpdateHeader, rank: int | None = None
+    ) -> tuple[bytes, State]:
         turned = {**state, "params": 2 * base - state["params"]}
-        data, after = super().compress(turned, base, header)
+        data, after = super().compress(turned, base, header, rank)
         return data, {**after, "params": state["params"]}

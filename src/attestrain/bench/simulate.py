@@ -91,7 +91,7 @@ class Simulation:
         state, _ = engine.inner(state, batches, [spec.inner.rate_bits(first + step) for step in steps])
         trained = time.process_time()
         header = UpdateHeader(spec.run_id, TRUNK, round_, slot, base.record.digest)
-        update, self._states[slot] = engine.compress(state, base.params, header)
+        update, self._states[slot] = engine.compress(state, base.params, header, base.record.rank_of(round_))
         self.costs.training += trained - begin
         self.costs.compressing += time.process_time() - trained
         return update

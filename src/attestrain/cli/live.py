@@ -119,7 +119,8 @@ def describe(line: Line, story: Story) -> str:
     if line.kind == "restart":
         return f"{line.text('role')} {line.integer('worker')} died and was started again"
     if line.kind == "aggregated":
-        return _newly_absent(story, line.integer("round"))
+        round_ = line.integer("round")
+        return "; ".join(part for part in (_newly_absent(story, round_), _new_rank(story, round_)) if part)
     if line.kind in ("refused", "lost", "unanswered"):
         who = f"{line.text('role') or 'worker'} {line.integer('worker')}"
         return f"{who} {_TROUBLES[line.kind]}: {line.text('detail')}"
@@ -165,6 +166,13 @@ def _newly_absent(story: Story, round_: int) -> str:
     before = story.absent.get(round_ - 1, {})
     absent = {worker: why for worker, why in story.absent.get(round_, {}).items() if before.get(worker) != why}
     return f"round {round_} without " + ", ".join(f"worker {w} ({why})" for w, why in absent.items()) if absent else ""
+
+
+def _new_rank(story: Story, round_: int) -> str:
+    """The rank of a round's updates, if it is another than in the round before."""
+    rank = story.ranks.get(round_)
+    changed = rank is not None and rank != story.ranks.get(round_ - 1)
+    return f"round {round_} had updates of rank {rank}" if changed else ""
 
 
 def summary(story: Story) -> str:

@@ -6,7 +6,6 @@ Keys, hosts and money are not in it: the same spec trained twice gives the same 
 from __future__ import annotations
 
 import functools
-import re
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +16,8 @@ from attestrain.record.digest import Digest, sha256
 from attestrain.record.fields import Fields, is_decimal
 from attestrain.record.layout import MAX_PARAMETERS, MAX_TENSORS, Layout
 from attestrain.record.names import Round, RunId
+from attestrain.record.plan import Adaptive, read_adaptive
+from attestrain.record.rates import read_rates
 
 FORMAT = "attestrain.dev/run-spec@v2"
 MAX_ROUNDS = 1_000_000
@@ -48,9 +49,6 @@ AGGREGATES = ("mean", "contributors", "tokens", "trimmed", "centered", "multi-kr
 OUTERS = ("sgd", "nesterov", "adamw", "sign")
 BEACONS = ("recorded", "chain")
 """Where beacons come from: a value that the spec records, or blocks of a chain, which `Beacon` statements report."""
-
-_RATES = re.compile(r"([0-6][0-9a-f]{7}|7[0-7][0-9a-f]{6})*\Z")
-"""Bits of float32 values from 0 to 2^113: neither negative nor infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +190,10 @@ class Outer:
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """The run spec. ``state`` maps every component of a worker's state to its size in bytes."""
+    """The run spec. ``state`` maps every component of a worker's state to its size in bytes.
+
+    ``codec.settings`` has the rank that a run begins with; ``adaptive`` says how later ones follow, None if none do.
+    """
 
     name: str
     seed: int
@@ -213,13 +214,16 @@ class RunSpec:
     audit_fraction: str
     audit_votes: int
     merge: Merge | None = None
+    adaptive: Adaptive | None = None
 
     def to_json(self) -> Json:
         """The document."""
         task = self.task
         merge = {} if self.merge is None else {"merge": _plain(self.merge)}
+        adaptive = {} if self.adaptive is None else {"adaptive": self.adaptive.to_json()}
         return {
             **merge,
+            **adaptive,
             "format": FORMAT,
             "name": self.name,
             "seed": self.seed,
@@ -274,10 +278,10 @@ def _run_id(spec: RunSpec) -> RunId:
 def _read_spec(document: Json) -> RunSpec:
     keys: tuple[str, ...] = ("format", "name", "seed", "code", "task", "layout", "state", "dataset", "schedule")
     keys = (*keys, "overlap", "inner", "codec", "screen", "aggregate", "outer", "beacon", "audit")
-    if "merge" in document:
-        keys = (*keys, "merge")
+    keys = (*keys, *(key for key in ("merge", "adaptive") if key in document))
     fields = Fields(document, keys, "spec")
     fields.constant("format", FORMAT)
+    codec = _read_codec(fields.object("codec"))
     schedule = _read_schedule(fields.object("schedule"))
     beacon = Fields(fields.object("beacon"), ("mode", "value"), "spec.beacon")
     audit = Fields(fields.object("audit"), ("fraction", "votes"), "spec.audit")
@@ -293,7 +297,7 @@ def _read_spec(document: Json) -> RunSpec:
         schedule=schedule,
         inner=_read_inner(fields.object("inner"), schedule),
         overlap=_read_overlap(fields.object("overlap")),
-        codec=_read_codec(fields.object("codec")),
+        codec=codec,
         norm_clip=screen.decimal("norm_clip", 0, 1_000_000),
         aggregate=_read_aggregate(fields.object("aggregate")),
         outer=_read_outer(fields.object("outer"), schedule.rounds),
@@ -302,6 +306,7 @@ def _read_spec(document: Json) -> RunSpec:
         audit_fraction=audit.decimal("fraction", 0, 1),
         audit_votes=audit.integer("votes", 1, MAX_VOTES),
         merge=_read_merge(fields.object("merge")) if "merge" in document else None,
+        adaptive=read_adaptive(document, codec.name, codec.settings),
     )
 
 
@@ -356,7 +361,7 @@ def _read_overlap(value: Json) -> Overlap:
 
 def _read_inner(value: Json, schedule: Schedule) -> Inner:
     fields = Fields(value, Inner.__dataclass_fields__, "spec.inner")
-    return Inner(fields.choice("name", INNERS), _read_settings(fields), _read_rates(fields, schedule.total_steps))
+    return Inner(fields.choice("name", INNERS), _read_settings(fields), read_rates(fields, schedule.total_steps))
 
 
 def _read_codec(value: Json) -> Codec:
@@ -378,7 +383,7 @@ def _read_aggregate(value: Json) -> Aggregate:
 
 def _read_outer(value: Json, rounds: int) -> Outer:
     fields = Fields(value, Outer.__dataclass_fields__, "spec.outer")
-    return Outer(fields.choice("name", OUTERS), _read_settings(fields), _read_rates(fields, rounds))
+    return Outer(fields.choice("name", OUTERS), _read_settings(fields), read_rates(fields, rounds))
 
 
 def _read_settings(fields: Fields) -> dict[str, str]:
@@ -386,13 +391,6 @@ def _read_settings(fields: Fields) -> dict[str, str]:
     if len(settings) > MAX_SETTINGS or not all(is_decimal(item) for item in settings.values()):
         raise fields.wrong("settings", "decimal texts")
     return settings
-
-
-def _read_rates(fields: Fields, count: int) -> str:
-    rates = fields.text("rates", max_length=8 * MAX_TOTAL_STEPS)
-    if len(rates) != 8 * count or not _RATES.match(rates):
-        raise fields.wrong("rates", f"a table of {count} float32 bit patterns")
-    return rates
 
 
 def _plain(part: Schedule | Overlap | Inner | Codec | Merge | Aggregate | Outer) -> dict[str, Json]:

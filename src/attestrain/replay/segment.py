@@ -130,7 +130,8 @@ def reexecute(
     batches: Callable[[range], list[Batch]],
 ) -> Reexecuted:
     """Execute a segment from ``state_in``, whose components are ``refs``, and compare bit for bit."""
-    inputs = RoundInputs(trace.branch, trace.round, trace.worker, checkpoint.record.digest, checkpoint.params, batches)
+    base, rank = checkpoint.record.digest, checkpoint.record.rank_of(trace.round)
+    inputs = RoundInputs(trace.branch, trace.round, trace.worker, base, checkpoint.params, batches, rank)
     kind, claimed = trace.segments[segment].kind, trace.result(segment)
     try:
         work = run_segment(engine, inputs, segment, state_in)

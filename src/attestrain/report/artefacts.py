@@ -86,6 +86,8 @@ def _read_update(data: bytes, path: Path) -> Facts:
     spec = _spec_beside(path)
     if spec is None or spec.run_id != header.run:
         return {**facts, "norm": "not known: the run's spec.json is not above this file"}
+    if spec.adaptive is not None:
+        return {**facts, "norm": "not known: the rank of this round stands in the checkpoint it starts from"}
     return {**facts, "norm": f"{float(decode(spec, data).norm_squared()) ** 0.5:.6g}"}
 
 
@@ -203,6 +205,7 @@ def _read_spec(document: Json, data: bytes) -> Facts:
             **inner.settings,
         },
         "codec": document["codec"],
+        **({"adaptive": document["adaptive"]} if spec.adaptive is not None else {}),
         "screen": document["screen"],
         "outer": document["outer"],
         "audit": document["audit"],

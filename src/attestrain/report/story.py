@@ -85,6 +85,8 @@ class Story:
     caught: list[Caught] = field(default_factory=list)
     absent: dict[int, dict[int, str]] = field(default_factory=dict)
     """Per round, the workers that were left out and why."""
+    ranks: dict[int, int] = field(default_factory=dict)
+    """Per round, the rank of its updates, in a run that adapts it."""
     chain: ChainStory = field(default_factory=ChainStory)
     """Stakes, anchors and cases; empty for a run without a chain."""
     hidden: Hidden | None = None
@@ -190,6 +192,8 @@ def _published(story: Story, line: Line) -> None:
 def _aggregated(story: Story, line: Line) -> None:
     if line.integer("round") == story.round:  # with a delay, the next one trains already
         story.phase = "aggregating"
+    if rank := line.integer("rank"):
+        story.ranks[line.integer("round")] = rank
     absent = line.data.get("absent")
     if isinstance(absent, dict) and absent:
         story.absent[line.integer("round")] = {int(worker): str(reason) for worker, reason in absent.items()}

@@ -16,7 +16,7 @@ from attestrain.errors import UsageError
 
 DEFAULT = "sparse-muon"
 """What a run trains with unless told otherwise: the defaults of the sections, but for settings of components."""
-SECTIONS = ("inner", "overlap", "codec", "screen", "aggregate", "merge", "outer")
+SECTIONS = ("inner", "overlap", "codec", "adaptive", "screen", "aggregate", "merge", "outer")
 """Sections that a preset may set."""
 SCHEDULE = ("rounds", "steps", "segment_steps")
 """What it may set of the schedule."""

@@ -79,9 +79,11 @@ class DoctorOptimizer(Cheat):
 class DoctorFeedback(Cheat):
     """Throws the error feedback away inside compress, after the update was made."""
 
-    def compress(self, state: State, base: Float32s, header: UpdateHeader) -> tuple[bytes, State]:
+    def compress(
+        self, state: State, base: Float32s, header: UpdateHeader, rank: int | None = None
+    ) -> tuple[bytes, State]:
         """Compresses and keeps nothing back."""
-        data, out = super().compress(state, base, header)
+        data, out = super().compress(state, base, header, rank)
         if header.round < self._from_round:
             return data, out
         return data, {name: np.zeros_like(value) if name == "ef" else value for name, value in out.items()}
@@ -90,12 +92,14 @@ class DoctorFeedback(Cheat):
 class Poison(Cheat):
     """Trains honestly and publishes the opposite of what it learned."""
 
-    def compress(self, state: State, base: Float32s, header: UpdateHeader) -> tuple[bytes, State]:
+    def compress(
+        self, state: State, base: Float32s, header: UpdateHeader, rank: int | None = None
+    ) -> tuple[bytes, State]:
         """Compresses the pseudo-gradient with its sign turned."""
         if header.round < self._from_round:
-            return super().compress(state, base, header)
+            return super().compress(state, base, header, rank)
         turned = (2 * base - state["params"]).astype(np.float32)
-        data, out = super().compress({**state, "params": turned}, base, header)
+        data, out = super().compress({**state, "params": turned}, base, header, rank)
         return data, {**out, "params": state["params"]}
 
 

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from attestrain.corpus.config import CorpusConfig
 from attestrain.errors import UsageError
 from attestrain.record.fields import is_decimal
+from attestrain.record.plan import MAX_PLANNED_RANK, MAX_WINDOW
 from attestrain.record.spec import (
     MAX_BATCH,
     MAX_BLOCK,
@@ -150,6 +151,14 @@ class CodecSection(Section):
     settings: dict[str, DecimalText] = {}
 
 
+class AdaptiveSection(Section):
+    """A rank of low-rank updates that falls with their effective rank, from the codec's down to ``min_rank``."""
+
+    window: int = Field(0, ge=0, le=MAX_WINDOW, description="rounds whose effective ranks are averaged; 0 keeps it")
+    share: Share = Field("0.95", description="part of an update's energy that its effective rank holds")
+    min_rank: int = Field(1, ge=1, le=MAX_PLANNED_RANK)
+
+
 class AggregateSection(Section):
     """How the updates of a round become one."""
 
@@ -243,6 +252,7 @@ class RunConfig(Section):
     inner: InnerSection = InnerSection()
     overlap: OverlapSection = OverlapSection()
     codec: CodecSection = CodecSection()
+    adaptive: AdaptiveSection = AdaptiveSection()
     screen: ScreenSection = ScreenSection()
     aggregate: AggregateSection = AggregateSection()
     merge: MergeSection = MergeSection()

@@ -91,6 +91,7 @@ class Narrator:
         """Tell the end of a round, which took so many seconds, and making its checkpoint so many of them."""
         book = self._ledger.rounds[round_]
         receipts = [book.receipts[worker].statement for worker in outcome.members]
+        rank = {} if outcome.rank is None else {"rank": outcome.rank}
         self._events.emit(
             "aggregated",
             round=round_,
@@ -101,6 +102,7 @@ class Narrator:
             bytes=sum(receipt.update_size for receipt in receipts),
             seconds=round(seconds, 3),
             aggregating=round(aggregating, 4),
+            **rank,
         )
 
     def mean_upload(self, exclude: set[Worker]) -> int:

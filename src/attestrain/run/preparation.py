@@ -9,6 +9,7 @@ from attestrain.corpus.dataset import Dataset
 from attestrain.errors import UsageError
 from attestrain.record.canonical import canonical
 from attestrain.record.digest import tagged
+from attestrain.record.plan import Adaptive
 from attestrain.record.spec import Aggregate, Codec, Inner, Merge, Outer, Overlap, RunSpec, Schedule, TaskSpec
 from attestrain.run.cheats import require_cheat
 from attestrain.run.config import RunConfig
@@ -122,6 +123,7 @@ def _make_spec(config: RunConfig, dataset: Dataset, task: Task) -> RunSpec:
         audit_fraction=config.audit.fraction,
         audit_votes=config.audit.votes,
         merge=_merge(config),
+        adaptive=_adaptive(config, codec),
     )
     # Reading it back applies every bound that a stranger will apply.
     return RunSpec.from_bytes(spec.to_bytes())
@@ -130,6 +132,19 @@ def _make_spec(config: RunConfig, dataset: Dataset, task: Task) -> RunSpec:
 def _merge(config: RunConfig) -> Merge | None:
     rule = config.merge
     return None if rule.name == "none" else Merge(rule.name, rule.block, codec_settings(rule.name, rule.settings))
+
+
+def _adaptive(config: RunConfig, codec: Codec) -> Adaptive | None:
+    rule = config.adaptive
+    if not rule.window:
+        return None
+    if codec.name != "lowrank" or config.merge.name != "none":
+        hint = "set adaptive.window to 0, or codec.name to lowrank and merge.name to none"
+        raise UsageError("only low-rank updates that nobody merges have a rank to adapt", hint=hint)
+    if rule.min_rank > int(codec.settings["rank"]):
+        hint = "lower adaptive.min_rank, or raise codec.settings.rank"
+        raise UsageError(f"adaptive.min_rank {rule.min_rank} is above the rank that the run begins with", hint=hint)
+    return Adaptive(rule.share, rule.window, rule.min_rank)
 
 
 def _codec(config: RunConfig) -> Codec:

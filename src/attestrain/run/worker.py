@@ -172,7 +172,8 @@ class WorkerRole:
         self._behind.add((started, time.monotonic()))
         beacon = ledger.rounds[round_].opened.statement.beacon
         batches = RoundBatches(spec, self._split, beacon, self._slot)
-        inputs = RoundInputs(TRUNK, round_, self._slot, checkpoint.record.digest, checkpoint.params, batches)
+        base, rank = checkpoint.record.digest, checkpoint.record.rank_of(round_)
+        inputs = RoundInputs(TRUNK, round_, self._slot, base, checkpoint.params, batches, rank)
         with self._behind.training(round_):
             return run_round(self._engine, inputs, begin, self._reporter(round_, between), meter=self._effort)
 

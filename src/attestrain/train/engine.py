@@ -87,8 +87,16 @@ class Engine:
         cursor = counter(start + len(records))
         return {**state, PARAMS: frozen(self.model.params()), **buffers, CURSOR: cursor}, records
 
-    def compress(self, state: State, base: npt.NDArray[np.float32], header: UpdateHeader) -> tuple[bytes, State]:
+    def compress(
+        self, state: State, base: npt.NDArray[np.float32], header: UpdateHeader, rank: int | None = None
+    ) -> tuple[bytes, State]:
         """Encode the pseudo-gradient plus error feedback; only what is kept for the next update changes.
+
+        Args:
+            state: after the round's steps.
+            base: parameters of the checkpoint that the round started from.
+            header: the slot and base of the update.
+            rank: of low-rank factors in this round, where the run adapts it; None: that of the spec.
 
         Raises:
             RunFailed: a value is not finite.
@@ -97,7 +105,7 @@ class Engine:
         before = Kept(None if feedback is None else feedback.view(np.float32), NOTHING)
         if memory is not None:
             before = before._replace(memory=memory.view(np.float32))
-        data, kept = compress(self.spec, header, drift(self.spec, state, base), before)
+        data, kept = compress(self.spec, header, drift(self.spec, state, base), before, rank)
         after = dict(state)
         if kept.ef is not None:
             after[FEEDBACK] = frozen(np.ascontiguousarray(kept.ef, "<f4"))

@@ -35,6 +35,7 @@ class RoundInputs:
         base: digest of the checkpoint document.
         checkpoint: its parameters, flat float32 in layout order.
         batches: from a range of steps within the round to the batch of each.
+        rank: of the round's update, where the run adapts it; None: that of the spec.
     """
 
     branch: Branch
@@ -43,6 +44,7 @@ class RoundInputs:
     base: Digest
     checkpoint: npt.NDArray[np.float32]
     batches: Callable[[range], list[Batch]]
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def run_segment(engine: Engine, inputs: RoundInputs, index: int, state: State) -
         return SegmentWork(Segment("adopt"), engine.adopt(state, inputs.checkpoint, inputs.round))
     if index == last:
         header = UpdateHeader(spec.run_id, inputs.branch, inputs.round, inputs.worker, inputs.base)
-        update, after = engine.compress(state, inputs.checkpoint, header)
+        update, after = engine.compress(state, inputs.checkpoint, header, inputs.rank)
         return SegmentWork(Segment("compress"), after, update)
     after, records = _inner(engine, inputs, spec.schedule.steps_of(index), state)
     return SegmentWork(Segment("inner", tuple(records)), after)

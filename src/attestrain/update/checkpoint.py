@@ -12,6 +12,7 @@ from attestrain.record.blob import BlobRef, blob_ref
 from attestrain.record.checkpoint import CheckpointRecord
 from attestrain.record.digest import Digest
 from attestrain.record.names import Branch, Round, Worker
+from attestrain.record.plan import Plan
 from attestrain.record.spec import RunSpec
 from attestrain.update.aggregate import aggregate
 from attestrain.update.arrays import NOTHING, STORED, Float32s, Float64s
@@ -21,6 +22,7 @@ from attestrain.update.header import UpdateHeader, read_opening
 from attestrain.update.initial import initial_params
 from attestrain.update.merge import merge, read_merged
 from attestrain.update.outer import Step, memory_values, outer_step
+from attestrain.update.plan import check_plan, first_plan, following_plan
 from attestrain.update.screen import Screened, screen
 
 
@@ -40,13 +42,15 @@ class Checkpoint:
 class Advance:
     """The next checkpoint, what screening said of each decoded update, and why the others were refused.
 
-    ``merged`` is the round's merged update; None where the run merges none, or there was nothing to merge.
+    ``merged`` is the round's merged update; None where the run merges none, or there was nothing to merge. ``rank`` is
+    that of the round's updates, where the run adapts it.
     """
 
     checkpoint: Checkpoint
     screened: dict[Worker, Screened]
     rejected: dict[Worker, str]
     merged: bytes | None = None
+    rank: int | None = None
 
     @property
     def members(self) -> list[Worker]:
@@ -57,7 +61,7 @@ class Advance:
 def genesis(spec: RunSpec) -> Checkpoint:
     """Checkpoint 0: the initial parameters and no momentum."""
     momentum = np.zeros(memory_values(spec.outer, spec.layout), dtype=np.float32)
-    return _named(spec, Branch(0), Round(0), initial_params(spec), momentum)
+    return _named(spec, Branch(0), Round(0), initial_params(spec), momentum, plan=first_plan(spec))
 
 
 def advance(
@@ -88,7 +92,10 @@ def advance(
     if whole is not None and spec.merge is not None:
         merged, values = merge(spec, checkpoint.record, whole)
         whole = values.astype(np.float64)
-    return Advance(_next(spec, checkpoint, whole, merged), screened, rejected, merged)
+    contributors = [update for worker, update in decoded.items() if screened[worker].reason != "zero"]
+    plan = following_plan(spec, checkpoint.record.plan, contributors)
+    following, rank = _next(spec, checkpoint, whole, merged, plan), checkpoint.record.rank_of(checkpoint.record.round)
+    return Advance(following, screened, rejected, merged, rank)
 
 
 def follow(spec: RunSpec, checkpoint: Checkpoint, merged: bytes | None) -> Checkpoint:
@@ -104,11 +111,17 @@ def follow(spec: RunSpec, checkpoint: Checkpoint, merged: bytes | None) -> Check
     return _next(spec, checkpoint, values, merged)
 
 
-def _next(spec: RunSpec, checkpoint: Checkpoint, aggregate: Float64s | None, merged: bytes | None) -> Checkpoint:
+def _next(
+    spec: RunSpec,
+    checkpoint: Checkpoint,
+    aggregate: Float64s | None,
+    merged: bytes | None,
+    plan: Plan | None = None,
+) -> Checkpoint:
     params, momentum, record = checkpoint.params, checkpoint.momentum, checkpoint.record
     if aggregate is not None:
         params, momentum = _outer(spec, checkpoint, aggregate)
-    return _named(spec, record.branch, Round(record.round + 1), params, momentum, merged)
+    return _named(spec, record.branch, Round(record.round + 1), params, momentum, merged, plan)
 
 
 def _outer(spec: RunSpec, checkpoint: Checkpoint, aggregate: Float64s) -> tuple[Float32s, Float32s]:
@@ -140,17 +153,19 @@ def open_update(spec: RunSpec, current: CheckpointRecord, base: Digest, worker: 
     for part in UpdateHeader.__dataclass_fields__:
         if getattr(found, part) != getattr(expected, part):
             raise FormatError(f"update names another {part}")
-    return decode(spec, data)
+    return decode(spec, data, current.rank_of(current.round))
 
 
 def load_checkpoint(spec: RunSpec, record: CheckpointRecord, params: bytes, momentum: bytes) -> Checkpoint:
     """Put a stored checkpoint together again.
 
     Raises:
-        FormatError: of another run, or values that are not the ones ``record`` names, or not finite.
+        FormatError: of another run, a plan that it cannot have, or values that are not the ones ``record`` names, or
+            not finite.
     """
     if record.run != spec.run_id:
         raise FormatError("checkpoint is of another run")
+    check_plan(spec, record)
     values = _load(record.params, params, spec.layout.parameters)
     return Checkpoint(record, values, _load(record.momentum, momentum, memory_values(spec.outer, spec.layout)))
 
@@ -175,8 +190,14 @@ def _load(ref: BlobRef, data: bytes, count: int) -> Float32s:
 
 
 def _named(
-    spec: RunSpec, branch: Branch, number: Round, params: Float32s, momentum: Float32s, merged: bytes | None = None
+    spec: RunSpec,
+    branch: Branch,
+    number: Round,
+    params: Float32s,
+    momentum: Float32s,
+    merged: bytes | None = None,
+    plan: Plan | None = None,
 ) -> Checkpoint:
     refs = blob_ref(stored(params)), blob_ref(stored(momentum))
     by = None if merged is None else blob_ref(merged)
-    return Checkpoint(CheckpointRecord(spec.run_id, branch, number, *refs, by), params, momentum)
+    return Checkpoint(CheckpointRecord(spec.run_id, branch, number, *refs, by, plan), params, momentum)

@@ -101,8 +101,17 @@ class DecodedUpdate:
         return self.header.to_bytes(self.codec, len(self.values())) + self.body.to_bytes()
 
 
-def quantise(spec: RunSpec, header: UpdateHeader, values: Float32s, memory: Float32s = NOTHING) -> DecodedUpdate:
+def quantise(
+    spec: RunSpec, header: UpdateHeader, values: Float32s, memory: Float32s = NOTHING, rank: int | None = None
+) -> DecodedUpdate:
     """The update that the run's codec makes of ``values``, those of the worker's share of the round's fragment.
+
+    Args:
+        spec: the run.
+        header: the slot and base of the update.
+        values: what to send.
+        memory: what the codec remembers of the last update, at the same rank.
+        rank: of the factors in this round, where the run adapts it; None: that of the spec.
 
     Raises:
         RunFailed: a value is not finite or at least 2^106.
@@ -116,7 +125,8 @@ def quantise(spec: RunSpec, header: UpdateHeader, values: Float32s, memory: Floa
             "the update holds values that are not finite or beyond all measure: training diverged",
             hint="lower the learning rate or lengthen its warm-up",
         )
-    return DecodedUpdate(header, spec.codec.name, CODECS[spec.codec.name].quantise(spec.codec, layout, values, memory))
+    codec = lowrank.at_rank(spec.codec, rank)
+    return DecodedUpdate(header, codec.name, CODECS[codec.name].quantise(codec, layout, values, memory))
 
 
 def encode(spec: RunSpec, header: UpdateHeader, values: Float32s) -> bytes:
@@ -129,8 +139,13 @@ def encode(spec: RunSpec, header: UpdateHeader, values: Float32s) -> bytes:
     return quantise(spec, header, values).to_bytes()
 
 
-def decode(spec: RunSpec, data: bytes) -> DecodedUpdate:
+def decode(spec: RunSpec, data: bytes, rank: int | None = None) -> DecodedUpdate:
     """Read an update of the run strictly. The header's slot and base are the caller's to check.
+
+    Args:
+        spec: the run.
+        data: the update.
+        rank: of the factors in its round, where the run adapts it; None: that of the spec.
 
     Raises:
         FormatError: malformed, of another codec or size than the run's, out of bounds or not canonical.
@@ -139,5 +154,6 @@ def decode(spec: RunSpec, data: bytes) -> DecodedUpdate:
     layout = share_of(spec, opening.header.round, opening.header.worker).layout
     if opening.codec != spec.codec.name or opening.parameters != layout.parameters:
         raise FormatError(f"update is {opening.codec} over {opening.parameters} values, which is not the run's")
-    body = CODECS[opening.codec].from_bytes(spec.codec, layout, memoryview(data)[HEADER_SIZE:])
+    codec = lowrank.at_rank(spec.codec, rank)
+    body = CODECS[opening.codec].from_bytes(codec, layout, memoryview(data)[HEADER_SIZE:])
     return DecodedUpdate(opening.header, opening.codec, body)

@@ -17,6 +17,7 @@ from attestrain.update.codec import quantise
 from attestrain.update.components import LOSSLESS, memory_sizes
 from attestrain.update.fragments import fragment_of, share_of
 from attestrain.update.header import UpdateHeader
+from attestrain.update.lowrank import at_rank, resize_memory
 
 
 class Kept(NamedTuple):
@@ -31,7 +32,9 @@ class Kept(NamedTuple):
     memory: Float32s = NOTHING
 
 
-def compress(spec: RunSpec, header: UpdateHeader, drift: Float32s, kept: Kept) -> tuple[bytes, Kept]:
+def compress(
+    spec: RunSpec, header: UpdateHeader, drift: Float32s, kept: Kept, rank: int | None = None
+) -> tuple[bytes, Kept]:
     """Make a worker's update of its share of the fragment that its round synchronises.
 
     Every operation is elementwise float32: a = decay * ef + drift. What other shares hold of the drift is not kept: in
@@ -42,6 +45,8 @@ def compress(spec: RunSpec, header: UpdateHeader, drift: Float32s, kept: Kept) -
         header: the slot and base of the update.
         drift: the pseudo-gradient over the whole model: where the worker started minus where it is.
         kept: from the previous round.
+        rank: of the factors in this round, where the run adapts it (`update.plan`); None: that of the spec. What the
+            codec remembers keeps the size that the spec's rank gives it, with zeros for components no longer sent.
 
     Returns:
         The update's bytes, and what to keep.
@@ -60,10 +65,15 @@ def compress(spec: RunSpec, header: UpdateHeader, drift: Float32s, kept: Kept) -
         with np.errstate(all="ignore"):  # overflow is caught as a value out of range, with a hint
             wanted = np.float32(spec.codec.feedback) * share.take(feedback) + wanted
     at, end = _memory_span(spec, header)
-    update = quantise(spec, header, wanted, kept.memory[at:end])
+    layout, ranked = part.layout, at_rank(spec.codec, rank)
+    memory = kept.memory[at:end]
+    started = memory if rank is None else resize_memory(memory, layout, spec.codec, ranked)
+    update = quantise(spec, header, wanted, started, rank)
     memory = kept.memory
     if end > at:
-        memory = np.concatenate([memory[:at], update.body.memory(), memory[end:]])
+        after = update.body.memory()
+        after = after if rank is None else resize_memory(after, layout, ranked, spec.codec)
+        memory = np.concatenate([memory[:at], after, memory[end:]])
     if kept.ef is None or feedback is None:
         return update.to_bytes(), Kept(None, memory)
     left = part.put(kept.ef, share.put(feedback, wanted - update.values()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -78,6 +78,11 @@ def resize_memory(memory: Float32s, layout: Layout, before: Codec, after: Codec)
         kept = old.get(at, NOTHING)[:size]
         resized.append(np.concatenate([kept, np.zeros(size - len(kept), dtype=np.float32)]))
     return np.concatenate([NOTHING, *resized])
+
+
+def at_rank(codec: Codec, rank: int | None) -> Codec:
+    """The low-rank ``codec`` with factors of another rank; any codec as it is for None."""
+    return codec if rank is None else replace(codec, settings={**codec.settings, "rank": str(rank)})
 
 
 def _parts(codec: Codec, layout: Layout) -> Parts:

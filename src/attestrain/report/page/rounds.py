@@ -59,6 +59,7 @@ class RoundRow:
 
     round: int
     receipts: Cited
+    rank: Cited | None
     counted: Cited
     replayed: Cited
     checkpoint: Cited | None
@@ -160,6 +161,7 @@ def _row(reading: Reading, verdict: Verdict, story: Story, sources: Sources, rou
     return RoundRow(
         round=round_,
         receipts=Cited(str(len(book.receipts)), _place(book, sources)),
+        rank=None if round_ not in story.ranks else Cited(str(story.ranks[round_]), sources.events("aggregated")),
         counted=Cited(str(inside), sources.claim(8)),
         replayed=Cited(_outcomes(book), sources.claim(9)),
         checkpoint=_checkpoint(book, sources),

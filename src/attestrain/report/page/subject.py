@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from attestrain.record.bundle import DATASET, MODEL, SPEC
+from attestrain.record.spec import RunSpec
 from attestrain.report.page.machines import machines
 from attestrain.report.page.reading import Reading
 from attestrain.report.page.sources import Cited, Sources, short
@@ -110,6 +111,7 @@ def _schedule(reading: Reading, sources: Sources) -> list[tuple[str, Cited]]:
         ("batch", f"{schedule.batch} sequences a step and worker"),
         ("inner optimizer", spec.inner.name),
         ("compression", f"{spec.codec.name}, blocks of {spec.codec.block}{_settings(spec.codec.settings)}"),
+        *_adaptive(spec),
         ("aggregation", f"{spec.aggregate.name}{_settings(spec.aggregate.settings)}"),
         ("outer optimizer", f"{spec.outer.name}{_settings(spec.outer.settings)}"),
         ("screening", f"updates beyond {spec.norm_clip} times the median norm scaled down"),
@@ -118,6 +120,15 @@ def _schedule(reading: Reading, sources: Sources) -> list[tuple[str, Cited]]:
         ("beacon", "from the chain" if spec.beacon_mode == "chain" else "recorded by the operator"),
     )
     return [(label, Cited(text, said)) for label, text in rows] + machines(reading, sources)
+
+
+def _adaptive(spec: RunSpec) -> list[tuple[str, str]]:
+    rule = spec.adaptive
+    if rule is None:
+        return []
+    window = counted(rule.window, "round")
+    text = f"falls to the effective rank (energy {rule.share}, mean over {window}), not below {rule.min_rank}"
+    return [("rank of updates", text)]
 
 
 def _settings(settings: dict[str, str]) -> str:
