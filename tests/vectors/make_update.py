@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import numpy as np
 from attestrain.record.digest import Digest, sha256
 from attestrain.record.layout import Init, Layout, TensorSpec
 from attestrain.record.names import Branch, Round, RunId, Worker
+from attestrain.record.plan import Adaptive
 from attestrain.record.spec import AGGREGATES, OUTERS, Inner, Merge, RunSpec, Schedule, TaskSpec
 from attestrain.update.arrays import Float32s
 from attestrain.update.checkpoint import Checkpoint, advance, genesis, stored_bytes
-from attestrain.update.codec import decode, encode
+from attestrain.update.codec import decode, encode, memory_size
 from attestrain.update.feedback import Kept, compress
 from attestrain.update.header import HEADER_SIZE, UpdateHeader
 from tests.algorithms import MEAN, PLAIN, make_aggregate, make_codec, make_outer
@@ -110,7 +112,8 @@ def run_rounds(spec: RunSpec, rounds: int = ROUNDS) -> list[dict[str, Any]]:
     In round 1, worker 1 sends bytes that are not an update.
     """
     checkpoint, lossless = genesis(spec), spec.codec.name == "dense"
-    feedback = [Kept(None if lossless else np.zeros_like(checkpoint.params)) for _ in range(WORKERS)]
+    memory = np.zeros(memory_size(spec.codec, spec.layout), dtype=np.float32)
+    feedback = [Kept(None if lossless else np.zeros_like(checkpoint.params), memory) for _ in range(WORKERS)]
     steps = [_describe(checkpoint)]
     for number in range(rounds):
         updates = {}
@@ -119,7 +122,8 @@ def run_rounds(spec: RunSpec, rounds: int = ROUNDS) -> list[dict[str, Any]]:
                 spec.layout.parameters, f"{number}/{worker}", unit=-10 if worker == WORKERS - 1 else -12
             )
             header, trained = header_of(spec, checkpoint, worker), checkpoint.params + moved
-            data, feedback[worker] = compress(spec, header, checkpoint.params - trained, feedback[worker])
+            rank = checkpoint.record.rank_of(header.round)
+            data, feedback[worker] = compress(spec, header, checkpoint.params - trained, feedback[worker], rank)
             updates[Worker(worker)] = b"noise" if (number, worker) == (1, 1) else data
         step = advance(spec, checkpoint, updates)
         checkpoint = step.checkpoint
@@ -171,11 +175,17 @@ def outer_specs(**changes: Any) -> list[RunSpec]:
     return [make_spec("dense", outer=outer, **changes) for outer in outers]
 
 
+def adaptive_spec(**changes: Any) -> RunSpec:
+    """A run whose updates begin with rank 3, which has fallen to 1 after three rounds."""
+    codec = make_codec("lowrank", 16, "0.95", rank="3")
+    return replace(make_spec("lowrank", **changes), codec=codec, adaptive=Adaptive("0.6", 1, 1))
+
+
 def build() -> dict[str, Any]:
     """The vectors."""
     cases = [_codec_case(codec, 16, label) for codec in CODECS for label in ("plain", "with-zeros")]
     merging = make_spec("ternary", merge=Merge("int4", 16, {}))
-    specs = [*(make_spec(codec) for codec in CODECS), *rule_specs(), *outer_specs(), merging]
+    specs = [*(make_spec(codec) for codec in CODECS), *rule_specs(), *outer_specs(), merging, adaptive_spec()]
     runs = [{"spec": spec.to_bytes().decode(), "checkpoints": run_rounds(spec)} for spec in specs]
     return {
         "format": "attestrain.dev/vectors@v1",

@@ -74,14 +74,15 @@ def read_adaptive(spec: Json, codec: str, settings: Mapping[str, str]) -> Adapti
     """
     if "adaptive" not in spec:
         return None
-    highest = settings.get("rank", "") if codec == "lowrank" else ""
-    if not highest.isdigit() or "merge" in spec:
+    text = settings.get("rank", "") if codec == "lowrank" else ""
+    highest = int(text) if text.isdigit() else 0
+    if not 1 <= highest <= MAX_PLANNED_RANK or "merge" in spec:
         raise FormatError("spec.adaptive needs codec lowrank with a rank, and no merged updates")
     fields = Fields(spec["adaptive"], Adaptive.__dataclass_fields__, "spec.adaptive")
     return Adaptive(
         share=fields.decimal("share", 0, 1),
         window=fields.integer("window", 1, MAX_WINDOW),
-        min_rank=fields.integer("min_rank", 1, min(int(highest), MAX_PLANNED_RANK)),
+        min_rank=fields.integer("min_rank", 1, highest),
     )
 
 
