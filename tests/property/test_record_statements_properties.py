@@ -15,11 +15,13 @@ from attestrain.record.checkpoint import CheckpointRecord
 from attestrain.record.digest import Digest
 from attestrain.record.fields import is_decimal
 from attestrain.record.names import SOLIDITY, Branch, Round, RunId, Worker
+from attestrain.record.plan import Plan
 from attestrain.record.spec import RunSpec
 from attestrain.record.statements import KINDS, Signed, sign
 from attestrain.record.trace import KINDS as SEGMENTS
 from attestrain.record.trace import Segment, StepRecord, Trace, state_root
 from tests.vectors.make_trace import make_trace
+from tests.vectors.make_update import adaptive_spec
 from tests.vectors.stories import chain_story
 from tests.vectors.teller import key, make_spec
 
@@ -91,11 +93,14 @@ json_values = st.recursive(
     max_leaves=8,
 )
 RUN, REF = RunId(Digest(bytes(32))), BlobRef(Digest(bytes(32)), 1)
+PLANNED = CheckpointRecord(RUN, Branch(0), Round(0), REF, REF, plan=Plan((9, 7), (8, 7)))
 DOCUMENTS = [
     (Signed.from_bytes, json.loads(ENTRY.to_bytes())),
     (RunSpec.from_bytes, json.loads(make_spec().to_bytes())),
     (Trace.from_bytes, json.loads(make_trace().to_bytes())),
     (CheckpointRecord.from_bytes, json.loads(CheckpointRecord(RUN, Branch(0), Round(0), REF, REF).to_bytes())),
+    (CheckpointRecord.from_bytes, json.loads(PLANNED.to_bytes())),
+    (RunSpec.from_bytes, json.loads(adaptive_spec().to_bytes())),
     (Manifest.from_bytes, json.loads(Manifest(RUN, {}).to_bytes())),
 ]
 

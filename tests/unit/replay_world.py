@@ -80,8 +80,8 @@ class World:
 
     def inputs(self, round_: int) -> RoundInputs:
         checkpoint = self.checkpoints[round_]
-        digest = checkpoint.record.digest
-        return RoundInputs(Branch(0), Round(round_), WORKER, digest, checkpoint.params, self.batches(round_))
+        digest, rank = checkpoint.record.digest, checkpoint.record.rank_of(Round(round_))
+        return RoundInputs(Branch(0), Round(round_), WORKER, digest, checkpoint.params, self.batches(round_), rank)
 
     def begin(self, round_: int) -> State:
         return self.rounds[round_ - 1].states[-1] if round_ else genesis_state(self.spec)
@@ -90,8 +90,8 @@ class World:
         return run_round(engine or self.engine, replace(self.inputs(round_), **other), self.begin(round_))
 
 
-def honest_world(inner: str = "muon", rounds: int = 2) -> World:
-    spec = tiny_spec(inner)
+def honest_world(inner: str = "muon", rounds: int = 2, spec: RunSpec | None = None) -> World:
+    spec = tiny_spec(inner) if spec is None else spec
     world = World(spec, Engine(spec, load_task(spec.task.name)), [genesis(spec)])
     for round_ in range(rounds):
         world.rounds.append(world.work(round_))

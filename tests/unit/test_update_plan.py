@@ -128,7 +128,7 @@ def test_a_stored_checkpoint_with_a_plan_that_the_run_cannot_have_is_refused(pla
     checkpoint = genesis(SPEC)
     blobs = stored_bytes(checkpoint.params), stored_bytes(checkpoint.momentum)
     assert load_checkpoint(SPEC, checkpoint.record, *blobs).record == checkpoint.record
-    with pytest.raises(FormatError, match="checkpoint (has|plans)"):
+    with pytest.raises(FormatError, match=r"checkpoint (has|plans)"):
         load_checkpoint(SPEC, replace(checkpoint.record, plan=plan), *blobs)
 
 
