@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,31 @@ def test_a_preparation_that_was_cut_short_is_taken_up_or_refused_by_name(tmp_pat
     with pytest.raises(UsageError, match="holds another dataset") as refusal:
         prepare(other, folder)
     assert "remove this one" in str(refusal.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message", "hint"),
+    [
+        ({}, "only low-rank updates that nobody merges", "adaptive.window to 0"),
+        (
+            {"codec": {"name": "lowrank"}, "merge": {"name": "int4"}},
+            "only low-rank updates that nobody merges",
+            "merge.name to none",
+        ),
+        (
+            {"codec": {"name": "lowrank", "settings": {"rank": 4}}, "adaptive": {"window": 1, "min_rank": 5}},
+            "min_rank 5 is above the rank",
+            "raise codec.settings.rank",
+        ),
+    ],
+)
+def test_a_rank_that_cannot_be_adapted_is_refused(
+    sections: dict[str, Any], message: str, hint: str, tmp_path: Path
+) -> None:
+    config = tiny_config(**{"adaptive": {"window": 1}, **sections})
+    with pytest.raises(UsageError, match=message) as refusal:
+        prepare(config, RunFolder(tmp_path))
+    assert hint in str(refusal.value.hint)
 
 
 def test_a_folder_that_cannot_be_one_is_refused(tmp_path: Path) -> None:

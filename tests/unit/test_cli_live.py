@@ -36,3 +36,12 @@ def test_an_open_case_counts_its_votes() -> None:
 def test_a_case_nobody_opened_is_not_told() -> None:
     line = Line("vote", 1.0, {"case": "x", "auditor": 0, "guilty": True})
     assert describe(line, tell_story([line])) == ""
+
+
+def test_a_rank_is_told_when_it_is_another_than_in_the_round_before() -> None:
+    story, said = Story(), []
+    for number, rank in enumerate((16, 16, 13, 13)):
+        line = Line("aggregated", 1.0 + number, {"round": number, "rank": rank})
+        story.tell(line)
+        said.append(describe(line, story))
+    assert said == ["round 0 had updates of rank 16", "", "round 2 had updates of rank 13", ""]
