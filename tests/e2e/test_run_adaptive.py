@@ -8,7 +8,7 @@ import pytest
 
 from attestrain.errors import ExitCode
 from attestrain.record.spec import RunSpec
-from attestrain.record.statements import Receipt
+from attestrain.record.statements import Receipt, RunClose
 from attestrain.replay.stranger import replay_bundle
 from attestrain.report.artefacts import describe
 from attestrain.report.events import read_events
@@ -66,3 +66,14 @@ def test_report_and_inspect_show_the_rule_and_the_ranks(adapted: Path) -> None:
     assert describe(bundle / "spec.json")["adaptive"] == spec.adaptive.to_json()
     update = describe(next((bundle / "updates").glob("*/*.bin")))
     assert update["norm"] == "not known: the rank of this round stands in the checkpoint it starts from"
+
+
+def test_a_run_killed_at_a_fallen_rank_goes_on_with_it(adapted: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with Running(folder, CONFIG) as run:
+        run.until(lambda: run.events("receipt", round=3))
+    with Running(folder) as again:
+        assert again.wait() == 0, (folder / "conductor.log").read_text()
+    assert judged(folder).exit_code == ExitCode.DONE
+    final = [next(item for item in statements(path) if isinstance(item, RunClose)) for path in (adapted, folder)]
+    assert final[0].checkpoint == final[1].checkpoint

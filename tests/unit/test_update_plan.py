@@ -103,6 +103,17 @@ def test_updates_of_a_fallen_rank_are_those_of_a_codec_with_that_rank() -> None:
         decode(SPEC, data)
 
 
+def test_a_matrix_too_small_for_the_first_rank_is_factorised_at_a_lower_one_and_not_remembered() -> None:
+    spec = replace(SPEC, codec=at_rank(SPEC.codec, 4))  # 5 x 7 is factorised at 4 and 3, 4 x 9 at 3 alone
+    kept = fresh(spec)[0]
+    header, drift = header_of(spec, genesis(spec), 0), make_values(SIZE, "small")
+    assert len(kept.memory) == 4 * 7
+    bodies = [decode(spec, compress(spec, header, drift, kept, rank)[0], rank).body for rank in (4, 3)]
+    assert [len(body.factors) for body in bodies if isinstance(body, LowRank)] == [1, 2]
+    after = compress(spec, header, drift, kept, 3)[1].memory
+    assert np.array_equal(after, np.concatenate([bodies[1].memory()[: 3 * 7], np.zeros(7, np.float32)]))
+
+
 def test_an_update_of_another_rank_than_the_plans_is_rejected_and_moves_nothing() -> None:
     checkpoint, kept = round_of(SPEC, genesis(SPEC), fresh(SPEC))
     header = header_of(SPEC, checkpoint, 0)

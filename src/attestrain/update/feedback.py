@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attestrain.record.spec import RunSpec
+from attestrain.record.layout import Layout
+from attestrain.record.spec import Codec, RunSpec
 from attestrain.update.arrays import NOTHING, Float32s
 from attestrain.update.codec import quantise
 from attestrain.update.components import LOSSLESS, memory_sizes
@@ -65,19 +66,20 @@ def compress(
         with np.errstate(all="ignore"):  # overflow is caught as a value out of range, with a hint
             wanted = np.float32(spec.codec.feedback) * share.take(feedback) + wanted
     at, end = _memory_span(spec, header)
-    layout, ranked = part.layout, at_rank(spec.codec, rank)
-    memory = kept.memory[at:end]
-    started = memory if rank is None else resize_memory(memory, layout, spec.codec, ranked)
-    update = quantise(spec, header, wanted, started, rank)
+    whole, ranked = spec.codec, at_rank(spec.codec, rank)
+    update = quantise(spec, header, wanted, _resized(kept.memory[at:end], part.layout, whole, ranked), rank)
     memory = kept.memory
     if end > at:
-        after = update.body.memory()
-        after = after if rank is None else resize_memory(after, layout, ranked, spec.codec)
+        after = _resized(update.body.memory(), part.layout, ranked, whole)
         memory = np.concatenate([memory[:at], after, memory[end:]])
     if kept.ef is None or feedback is None:
         return update.to_bytes(), Kept(None, memory)
     left = part.put(kept.ef, share.put(feedback, wanted - update.values()))
     return update.to_bytes(), Kept(left, memory)
+
+
+def _resized(memory: Float32s, layout: Layout, before: Codec, after: Codec) -> Float32s:
+    return memory if before == after else resize_memory(memory, layout, before, after)
 
 
 def _memory_span(spec: RunSpec, header: UpdateHeader) -> tuple[int, int]:
