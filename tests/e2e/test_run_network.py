@@ -12,12 +12,21 @@ from attestrain.record.statements import Join, Leave, Receipt
 from tests.faults.chaos import judged, slots, statements
 from tests.faults.programs import network
 
+ADAPTIVE = ("codec.name=lowrank", "codec.settings.rank=8", "adaptive.window=1", "adaptive.share=0.8")
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delay", [0, 1])
-def test_late_killed_and_leaving_participants_and_a_node_that_is_killed_too(tmp_path: Path, delay: int) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [("overlap.delay=0",), ("overlap.delay=1",), ("overlap.delay=1", *ADAPTIVE)],
+    ids=["in step", "delayed", "adaptive"],
+)
+def test_late_killed_and_leaving_participants_and_a_node_that_is_killed_too(
+    tmp_path: Path, settings: tuple[str, ...]
+) -> None:
+    options = [word for setting in settings for word in ("--set", setting)]
     # So many rounds that whoever comes back still finds some on a busy machine, where a program takes long to start.
-    with network(tmp_path, rounds=30, steps=100, options=("--set", f"overlap.delay={delay}")) as net:
+    with network(tmp_path, rounds=30, steps=100, options=tuple(options)) as net:
         node = net.node("--wait", "1")
         first, second = net.join(0), net.join(1)
         node.until(lambda: net.events("aggregated", round=0))
