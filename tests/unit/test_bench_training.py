@@ -52,10 +52,17 @@ def test_every_row_has_the_same_budget_and_a_configuration() -> None:
     )
 
 
-@pytest.mark.parametrize("overlap", [{}, {"fragments": 2, "blend": 0.5}])
-def test_a_simulation_is_a_run_to_the_last_bit(tmp_path: Path, overlap: dict[str, Any]) -> None:
+ADAPTIVE = {
+    "overlap": {"delay": 1, "blend": 1},
+    "codec": {"name": "lowrank", "settings": {"rank": 8}},
+    "adaptive": {"window": 1, "share": 0.8},
+}
+
+
+@pytest.mark.parametrize("sections", [{}, {"overlap": {"fragments": 2, "blend": 0.5}}, ADAPTIVE])
+def test_a_simulation_is_a_run_to_the_last_bit(tmp_path: Path, sections: dict[str, Any]) -> None:
     folder = tmp_path / "run"
-    with Running(folder, tiny_config(overlap=overlap)) as run:
+    with Running(folder, tiny_config(**sections)) as run:
         assert run.wait() == 0, (folder / "conductor.log").read_text()
     closes = [item for item in statements(folder) if isinstance(item, CommitClose)]
     prepared = reopen(RunFolder(folder))
