@@ -16,7 +16,7 @@ from attestrain.update.arrays import Float32s, Int64s, chunks
 
 PIECE: Final = 1 << 16
 """Values computed at a time."""
-CHUNK: Final = 1 << 15
+CHUNK: Final = 1 << 16
 """Values added at a time: those of all workers and their sum stay in the cache."""
 Scalar = TypeVar("Scalar", bound=np.generic)
 
