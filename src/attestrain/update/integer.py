@@ -23,6 +23,7 @@ from attestrain.update.blocks import CHUNK, Blocks, blocks_of, strips_of
 from attestrain.update.quantised import UNIT_BITS
 from attestrain.update.scaled import Scaled
 from attestrain.update.scales import MANTISSA_BITS, MAX_MANTISSA, MIN_EXPONENT, SCALE_SIZE, Scales
+from attestrain.update.scratch import Scratch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,11 +83,12 @@ class Levels(Scaled):
 
     def squares(self) -> Int64s:
         """Sum of the squares of the levels of each block."""
-        totals = np.zeros(self.blocks.count, dtype=np.int64)
+        totals, scratch = np.zeros(self.blocks.count, dtype=np.int64), Scratch()
         for chunk in self.pieces():
-            squares = self.levels[chunk].astype(np.int16)
+            squares = scratch.take("squares", chunk.stop - chunk.start, np.int32)
+            np.copyto(squares, self.levels[chunk])
             squares *= squares
-            for strip in strips_of(self.blocks, chunk.start, chunk.stop):  # 2^16 values of 127^2: within 31 bits
+            for strip in strips_of(self.blocks, chunk.start, chunk.stop):  # 2^17 values of 127^2: within 31 bits
                 rows = squares[strip.values].reshape(-1, strip.length)
                 totals[strip.blocks] += rows.sum(axis=1, dtype=np.int32)
         return totals
