@@ -189,7 +189,7 @@ def _runs(layout: Layout) -> list[tuple[int, int, bool]]:
 
 
 def _store(to: Float32s, values: Float64s) -> None:
-    """Round, then stop what became infinite: the same as to stop first, and half the bytes."""
+    """Round, then stop at the largest float32 what became infinite: the same as to stop first, and half the bytes."""
     with np.errstate(over="ignore"):
         np.copyto(to, values, casting="same_kind")
     np.clip(to, -LARGEST, LARGEST, out=to)

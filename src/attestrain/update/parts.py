@@ -91,11 +91,8 @@ def mean_of_contributors(size: int, parts: Sequence[Part]) -> Pieces:
     scratch = Scratch()
     adders = [part.summand.adder(part.factor, scratch) for part in parts]
     for chunk in parts[0].summand.pieces():
-        sums, counts = (
-            scratch.take("sums", chunk.stop - chunk.start, np.float64),
-            np.zeros(chunk.stop - chunk.start, kind),
-        )
-        sums.fill(0.0)
+        length = chunk.stop - chunk.start
+        sums, counts = scratch.zeros("sums", length, np.float64), np.zeros(length, dtype=kind)
         for part, add in zip(parts, adders, strict=True):
             add(sums, chunk)
             np.add(counts, part.summand.nonzero(chunk).view(np.uint8), out=counts)
