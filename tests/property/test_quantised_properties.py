@@ -16,6 +16,7 @@ from attestrain.record.spec import Codec
 from attestrain.update.arrays import MAX_MAGNITUDE
 from attestrain.update.integer import Int4, Int8, Levels
 from attestrain.update.lowrank import LowRank, memory_size
+from attestrain.update.scratch import Scratch
 from tests.unit.lowrank_oracle import components
 from tests.vectors.make_quantised import BODIES
 
@@ -130,7 +131,7 @@ def test_adding_is_adding_the_values(name: str, data: st.DataObject, factor: flo
     body = BODIES[name].quantise(codec, layout, values, memory)
     total = np.linspace(-1, 1, len(values))
     expected = total + body.values().astype(np.float64) * factor
-    body.summand().adder(factor)(total, slice(0, len(total)))
+    body.summand().adder(factor, Scratch())(total, slice(0, len(total)))
     assert total.tobytes() == expected.tobytes()
 
 

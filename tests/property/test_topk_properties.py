@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from attestrain.errors import FormatError
 from attestrain.record.layout import Init, Layout, TensorSpec
 from attestrain.record.spec import Codec
+from attestrain.update.scratch import Scratch
 from attestrain.update.topk import GROUP, TopK, kept_of
 from tests.algorithms import make_codec
 
@@ -48,7 +49,7 @@ def test_decoding_and_coding_again_gives_the_same(values: list[float], codec: Co
     assert decoded.values().tobytes() == body.values().tobytes()
     assert decoded.norm_squared() == sum((Fraction(float(x)) ** 2 for x in decoded.values()), Fraction(0))
     total, plain = np.full(len(values), 0.1), np.full(len(values), 0.1)
-    decoded.adder(0.3)(total, slice(0, len(total)))
+    decoded.adder(0.3, Scratch())(total, slice(0, len(total)))
     plain += decoded.values().astype(np.float64) * 0.3
     assert total.tobytes() == plain.tobytes()
 

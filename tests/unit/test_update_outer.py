@@ -10,10 +10,10 @@ from attestrain.record.layout import Init, Layout, TensorSpec
 from attestrain.record.names import Round, Worker
 from attestrain.record.spec import OUTERS
 from attestrain.update.aggregate import aggregate
+from attestrain.update.blocks import CHUNK
 from attestrain.update.checkpoint import genesis
 from attestrain.update.codec import quantise
 from attestrain.update.outer import LARGEST, Step, memory_values, outer_step
-from attestrain.update.parts import CHUNK
 from attestrain.update.screen import Screened
 from tests.algorithms import make_outer
 from tests.vectors.make_update import CODECS, header_of, make_spec, make_values

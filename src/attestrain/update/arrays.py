@@ -9,6 +9,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from attestrain.update.scratch import Scratch
+
 Float32s = NDArray[np.float32]
 Float64s = NDArray[np.float64]
 Int64s = NDArray[np.int64]
@@ -21,6 +23,10 @@ Adder = Callable[[Float64s, slice], None]
 """Adds the values that a slice names to as many sums."""
 
 
+Pieces = Iterable[tuple[slice, Float64s]]
+"""Values in order and some at a time: where they lie, and what they are until the next are asked for."""
+
+
 class Summand(Protocol):
     """Values that aggregation adds, some at a time and without spelling out the rest."""
 
@@ -28,10 +34,10 @@ class Summand(Protocol):
         """All values in order, as many at a time as are best worked on together."""
         ...
 
-    def adder(self, factor: float) -> Adder:
+    def adder(self, factor: float, scratch: Scratch) -> Adder:
         """What adds some of the values, as float64 and times ``factor``; with factor 1 the product is left out.
 
-        Product and sum are rounded to float64, each once.
+        Product and sum are rounded to float64, each once. Adders that are used in turn may share ``scratch``.
         """
         ...
 
@@ -53,6 +59,25 @@ NOTHING: Final[Float32s] = np.zeros(0, dtype=np.float32)
 MAX_MAGNITUDE: Final = math.ldexp(1.0, 106)
 """Every value of an update is smaller than this. Honest ones are far below 1; the bound keeps every later product and
 sum of the exact path finite in float64, whatever a worker sends."""
+
+
+def add_times(factor: float, values: Float32s, total: Float64s, scratch: Scratch) -> None:
+    """Add ``values`` times ``factor`` to as many sums: product and sum in float64, no product with factor 1."""
+    if factor == 1.0:
+        total += values
+        return
+    products = scratch.take("products", len(values), np.float64)
+    np.copyto(products, values)
+    products *= factor
+    total += products
+
+
+def joined(size: int, pieces: Pieces) -> Float64s:
+    """All ``size`` values of ``pieces``."""
+    values = np.empty(size, dtype=np.float64)
+    for part, some in pieces:
+        values[part] = some
+    return values
 
 
 def chunks(size: int, step: int) -> Iterator[slice]:

@@ -14,14 +14,14 @@ from attestrain.record.digest import Digest
 from attestrain.record.names import Branch, Round, Worker
 from attestrain.record.plan import Plan
 from attestrain.record.spec import RunSpec
-from attestrain.update.aggregate import aggregate
-from attestrain.update.arrays import NOTHING, STORED, Float32s, Float64s
+from attestrain.update.aggregate import aggregate_pieces
+from attestrain.update.arrays import NOTHING, STORED, Float32s, Pieces, joined
 from attestrain.update.codec import DecodedUpdate, decode
 from attestrain.update.fragments import fragment_of
 from attestrain.update.header import UpdateHeader, read_opening
 from attestrain.update.initial import initial_params
 from attestrain.update.merge import merge, read_merged
-from attestrain.update.outer import Step, memory_values, outer_step
+from attestrain.update.outer import Step, memory_values, step_by_pieces
 from attestrain.update.plan import check_plan, first_plan, following_plan
 from attestrain.update.screen import Screened, screen
 
@@ -87,14 +87,14 @@ def advance(
         except FormatError as error:
             rejected[worker] = str(error)
     screened = screen(decoded, spec.norm_clip)
-    whole = aggregate(spec, checkpoint.record.round, decoded, screened)
-    merged = None
-    if whole is not None and spec.merge is not None:
-        merged, values = merge(spec, checkpoint.record, whole)
-        whole = values.astype(np.float64)
+    pieces, merged = aggregate_pieces(spec, checkpoint.record.round, decoded, screened), None
+    if pieces is not None and spec.merge is not None:
+        size = fragment_of(spec, checkpoint.record.round).layout.parameters
+        merged, values = merge(spec, checkpoint.record, joined(size, pieces))
+        pieces = _piece(values)
     contributors = [update for worker, update in decoded.items() if screened[worker].reason != "zero"]
     plan = following_plan(spec, checkpoint.record.plan, contributors)
-    following, rank = _next(spec, checkpoint, whole, merged, plan), checkpoint.record.rank_of(checkpoint.record.round)
+    following, rank = _next(spec, checkpoint, pieces, merged, plan), checkpoint.record.rank_of(checkpoint.record.round)
     return Advance(following, screened, rejected, merged, rank)
 
 
@@ -107,14 +107,18 @@ def follow(spec: RunSpec, checkpoint: Checkpoint, merged: bytes | None) -> Check
     Raises:
         FormatError: not the merged update of this round.
     """
-    values = None if merged is None else read_merged(spec, checkpoint.record, merged).astype(np.float64)
-    return _next(spec, checkpoint, values, merged)
+    pieces = None if merged is None else _piece(read_merged(spec, checkpoint.record, merged))
+    return _next(spec, checkpoint, pieces, merged)
+
+
+def _piece(values: Float32s) -> Pieces:
+    return [(slice(0, len(values)), values.astype(np.float64))]
 
 
 def _next(
     spec: RunSpec,
     checkpoint: Checkpoint,
-    aggregate: Float64s | None,
+    aggregate: Pieces | None,
     merged: bytes | None,
     plan: Plan | None = None,
 ) -> Checkpoint:
@@ -124,13 +128,13 @@ def _next(
     return _named(spec, record.branch, Round(record.round + 1), params, momentum, merged, plan)
 
 
-def _outer(spec: RunSpec, checkpoint: Checkpoint, aggregate: Float64s) -> tuple[Float32s, Float32s]:
+def _outer(spec: RunSpec, checkpoint: Checkpoint, aggregate: Pieces) -> tuple[Float32s, Float32s]:
     """The outer step on the fragment that the round synchronises; everything else stays."""
     round_, part = checkpoint.record.round, fragment_of(spec, checkpoint.record.round)
     step = Step(spec.outer, spec.outer.rate(round_), round_ // spec.overlap.fragments + 1, part.layout)
     planes = list(checkpoint.momentum.reshape(-1, spec.layout.parameters))
     memory = _joined([part.take(plane) for plane in planes])
-    params, memory = outer_step(step, part.take(checkpoint.params), memory, aggregate)
+    params, memory = step_by_pieces(step, part.take(checkpoint.params), memory, aggregate)
     after = memory.reshape(-1, part.layout.parameters)
     kept = _joined([part.put(plane, new) for plane, new in zip(planes, after, strict=True)])
     return part.put(checkpoint.params, params), kept

@@ -11,9 +11,21 @@ import numpy as np
 from attestrain.errors import FormatError
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec
-from attestrain.update.arrays import MAX_MAGNITUDE, NOTHING, STORED, Adder, Bools, Float32s, Float64s, Summand, chunks
+from attestrain.update.arrays import (
+    MAX_MAGNITUDE,
+    NOTHING,
+    STORED,
+    Adder,
+    Bools,
+    Float32s,
+    Float64s,
+    Summand,
+    add_times,
+    chunks,
+)
 from attestrain.update.blocks import CHUNK
 from attestrain.update.norms import largest_of, squared_norm
+from attestrain.update.scratch import Scratch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,14 +51,11 @@ class Dense:
         """All values, as many at a time as are best worked on together."""
         return chunks(len(self.array), CHUNK)
 
-    def adder(self, factor: float) -> Adder:
+    def adder(self, factor: float, scratch: Scratch) -> Adder:
         """What adds some of the values times ``factor``, product and sum in float64."""
 
         def add(total: Float64s, chunk: slice) -> None:
-            values = self.array[chunk].astype(np.float64)
-            if factor != 1.0:
-                values *= factor
-            total += values
+            add_times(factor, self.array[chunk], total, scratch)
 
         return add
 

@@ -23,6 +23,7 @@ from attestrain.update.blocks import CHUNK, Blocks, blocks_of, strips_of
 from attestrain.update.quantised import UNIT_BITS
 from attestrain.update.scaled import Scaled
 from attestrain.update.scales import MANTISSA_BITS, MAX_MANTISSA, MIN_EXPONENT, SCALE_SIZE, Scales
+from attestrain.update.scratch import Scratch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,11 +83,12 @@ class Levels(Scaled):
 
     def squares(self) -> Int64s:
         """Sum of the squares of the levels of each block."""
-        totals = np.zeros(self.blocks.count, dtype=np.int64)
+        totals, scratch = np.zeros(self.blocks.count, dtype=np.int64), Scratch()
         for chunk in self.pieces():
-            squares = self.levels[chunk].astype(np.int16)
+            squares = scratch.take("squares", chunk.stop - chunk.start, np.int32)
+            np.copyto(squares, self.levels[chunk])
             squares *= squares
-            for strip in strips_of(self.blocks, chunk.start, chunk.stop):  # 2^16 values of 127^2: within 31 bits
+            for strip in strips_of(self.blocks, chunk.start, chunk.stop):  # 2^17 values of 127^2: within 31 bits
                 rows = squares[strip.values].reshape(-1, strip.length)
                 totals[strip.blocks] += rows.sum(axis=1, dtype=np.int32)
         return totals
@@ -112,9 +114,10 @@ class Levels(Scaled):
         """Read the part of an update that ``to_bytes`` wrote for ``blocks``; as ``from_bytes``."""
         scales = Scales.from_bytes(reader.take(SCALE_SIZE * blocks.count))
         levels = cls._unpack(reader.take(packed_size(cls.BITS * blocks.parameters)), blocks.parameters)
-        if np.min(levels) < -cls.LARGEST:
+        lowest = np.minimum.reduceat(levels, blocks.starts)
+        if np.min(lowest) < -cls.LARGEST:
             raise FormatError(f"update has the level {-cls.LARGEST - 1}")
-        largest = np.maximum.reduceat(np.abs(levels), blocks.starts)
+        largest = np.maximum(np.maximum.reduceat(levels, blocks.starts), -lowest)
         if not np.array_equal(largest, np.where(scales.mantissas > 0, cls.LARGEST, 0)):
             raise FormatError("update has a block whose scale does not belong to its largest level")
         if not np.max(scales.values()) * cls.LARGEST < MAX_MAGNITUDE:
@@ -158,12 +161,15 @@ class Int4(Levels):
     @classmethod
     def _unpack(cls, data: memoryview, count: int) -> Int8s:
         pairs = np.frombuffer(data, dtype=np.uint8)
-        levels = np.empty(2 * len(pairs), dtype=np.int8)
+        levels, scratch = np.empty(2 * len(pairs), dtype=np.int8), Scratch()
         for chunk in chunks(len(pairs), CHUNK):
-            wide = pairs[chunk].astype("<u2")
-            wide = (wide >> 4) | ((wide & 15) << 8)  # the first of two levels in the first byte
-            levels[2 * chunk.start : 2 * chunk.stop] = wide.view(np.int8)
             part = levels[2 * chunk.start : 2 * chunk.stop]
+            wide, second = part.view("<u2"), scratch.take("second", chunk.stop - chunk.start, np.uint16)
+            np.copyto(wide, pairs[chunk])
+            np.left_shift(wide, 8, out=second)
+            second &= 0x0F00
+            wide >>= 4  # the first of two levels in the first byte
+            wide |= second
             part ^= 8
             part -= 8  # four bits of two's complement
         if count % 2 and levels[-1]:

@@ -6,15 +6,15 @@ What an optimizer remembers is one flat array, plane after plane of one value a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Outer
-from attestrain.update.arrays import Float32s, Float64s, chunks
-from attestrain.update.parts import CHUNK
+from attestrain.update.arrays import Float32s, Float64s, Pieces, chunks
+from attestrain.update.blocks import CHUNK
 
 LARGEST: Final = float(np.finfo(np.float32).max)
 PLANES: Final[Mapping[str, int]] = {"sgd": 1, "nesterov": 1, "adamw": 2, "sign": 0}
@@ -51,19 +51,34 @@ def outer_step(step: Step, params: Float32s, memory: Float32s, aggregate: Float6
     Returns:
         Parameters and memory after the step.
     """
+    return step_by_pieces(step, params, memory, [(slice(0, len(params)), aggregate)])
+
+
+def step_by_pieces(step: Step, params: Float32s, memory: Float32s, aggregate: Pieces) -> tuple[Float32s, Float32s]:
+    """`outer_step` against an aggregate that is summed while the step is taken."""
     moved, kept = np.empty_like(params), np.empty_like(memory)
-    size, rule = len(params), _RULES[step.outer.name]
-    old, new = memory.reshape(-1, size), kept.reshape(-1, size)
-    setup = _Setup.of(step)
-    for start, end, decays in _runs(step.layout):
-        for chunk in chunks(end - start, CHUNK):
-            part = slice(start + chunk.start, start + chunk.stop)
-            planes = [plane[part].astype(np.float64) for plane in old]
-            values, planes = rule(setup, params[part].astype(np.float64), planes, aggregate[part], decays)
-            moved[part] = _stored(values)
-            for plane, remembered in zip(new, planes, strict=True):
-                plane[part] = _stored(remembered)
+    size, rule, setup, runs = len(params), _RULES[step.outer.name], _Setup.of(step), _runs(step.layout)
+    stored = [params, *memory.reshape(-1, size)]
+    room, spare = np.empty((len(stored), CHUNK), dtype=np.float64), np.empty(CHUNK, dtype=np.float64)
+    for place, values in aggregate:
+        for part, decays in _cut(runs, place):
+            length = part.stop - part.start
+            now = room[:, :length]
+            for to, array in zip(now, stored, strict=True):
+                np.copyto(to, array[part])
+            some = values[part.start - place.start : part.stop - place.start]
+            rule(setup, _Values(now[0], now[1:], some, spare[:length]), decays)
+            for array, after in zip([moved, *kept.reshape(-1, size)], now, strict=True):
+                _store(array[part], after)
     return moved, kept
+
+
+def _cut(runs: list[tuple[int, int, bool]], place: slice) -> Iterator[tuple[slice, bool]]:
+    """The parts of ``place`` that decay or do not, ``CHUNK`` values at a time."""
+    for start, end, decays in runs:
+        first, last = max(start, place.start), min(end, place.stop)
+        for chunk in chunks(last - first, CHUNK):
+            yield slice(first + chunk.start, first + chunk.stop), decays
 
 
 class _Setup(NamedTuple):
@@ -82,37 +97,56 @@ class _Setup(NamedTuple):
         return cls(step.outer.name, step.rate, values, *powers)
 
 
-_Planes = list[Float64s]
+class _Values(NamedTuple):
+    """Some parameters, what is remembered of them, plane by plane, their aggregate, and room for as many values."""
+
+    params: Float64s
+    planes: Float64s
+    aggregate: Float64s
+    spare: Float64s
 
 
-def _momentum(
-    setup: _Setup, params: Float64s, planes: _Planes, aggregate: Float64s, decays: bool
-) -> tuple[Float64s, _Planes]:
+_Rule = Callable[[_Setup, _Values, bool], None]
+"""Moves parameters and planes in place: as float64, not yet rounded."""
+
+
+def _momentum(setup: _Setup, values: _Values, decays: bool) -> None:
     del decays
-    mu = setup.values["momentum"]
-    if not mu:
-        return params - setup.rate * aggregate, planes
-    moved = mu * planes[0] + aggregate
-    return params - setup.rate * (moved if setup.name == "sgd" else aggregate + mu * moved), [moved]
+    mu, direction, spare = setup.values["momentum"], values.aggregate, values.spare
+    if mu:
+        moved = direction = values.planes[0]
+        moved *= mu
+        moved += values.aggregate
+        if setup.name == "nesterov":
+            direction = np.multiply(moved, mu, out=spare)
+            direction += values.aggregate
+    _descend(values, np.multiply(direction, setup.rate, out=spare))
 
 
-def _adamw(
-    setup: _Setup, params: Float64s, planes: _Planes, aggregate: Float64s, decays: bool
-) -> tuple[Float64s, _Planes]:
+def _adamw(setup: _Setup, values: _Values, decays: bool) -> None:
+    (first, second), aggregate, spare = values.planes, values.aggregate, values.spare
     beta1, beta2 = setup.values["beta1"], setup.values["beta2"]
-    first = beta1 * planes[0] + (1.0 - beta1) * aggregate
-    second = beta2 * planes[1] + (1.0 - beta2) * (aggregate * aggregate)
+    first *= beta1
+    first += np.multiply(aggregate, 1.0 - beta1, out=spare)
+    second *= beta2
+    np.multiply(aggregate, aggregate, out=spare)
+    spare *= 1.0 - beta2
+    second += spare
     scale = np.sqrt(second / setup.second) + setup.values["eps"]
-    return _decayed(setup, params, decays) - setup.rate * ((first / setup.first) / scale), [first, second]
+    _decay(setup, values, decays)
+    np.divide(first, setup.first, out=spare)
+    spare /= scale
+    spare *= setup.rate
+    _descend(values, spare)
 
 
-def _sign(
-    setup: _Setup, params: Float64s, planes: _Planes, aggregate: Float64s, decays: bool
-) -> tuple[Float64s, _Planes]:
-    return _decayed(setup, params, decays) - setup.rate * np.sign(aggregate), planes
+def _sign(setup: _Setup, values: _Values, decays: bool) -> None:
+    _decay(setup, values, decays)
+    np.sign(values.aggregate, out=values.spare)
+    _descend(values, np.multiply(values.spare, setup.rate, out=values.spare))
 
 
-_RULES: Final[dict[str, Callable[..., tuple[Float64s, _Planes]]]] = {
+_RULES: Final[dict[str, _Rule]] = {
     "sgd": _momentum,
     "nesterov": _momentum,
     "adamw": _adamw,
@@ -120,8 +154,15 @@ _RULES: Final[dict[str, Callable[..., tuple[Float64s, _Planes]]]] = {
 }
 
 
-def _decayed(setup: _Setup, params: Float64s, decays: bool) -> Float64s:
-    return params * (1.0 - setup.rate * setup.values["weight_decay"]) if decays else params
+def _decay(setup: _Setup, values: _Values, decays: bool) -> None:
+    params = values.params
+    if decays:
+        params *= 1.0 - setup.rate * setup.values["weight_decay"]
+
+
+def _descend(values: _Values, by: Float64s) -> None:
+    params = values.params
+    params -= by
 
 
 def _power(base: float, exponent: int) -> float:
@@ -147,8 +188,11 @@ def _runs(layout: Layout) -> list[tuple[int, int, bool]]:
     return runs
 
 
-def _stored(values: Float64s) -> Float32s:
-    return np.clip(values, -LARGEST, LARGEST).astype(np.float32)
+def _store(to: Float32s, values: Float64s) -> None:
+    """Round, then stop at the largest float32 what became infinite: the same as to stop first, and half the bytes."""
+    with np.errstate(over="ignore"):
+        np.copyto(to, values, casting="same_kind")
+    np.clip(to, -LARGEST, LARGEST, out=to)
 
 
 def memory_values(outer: Outer, layout: Layout) -> int:

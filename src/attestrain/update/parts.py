@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attestrain.update.arrays import Float32s, Float64s, Summand
+from attestrain.update.arrays import Float32s, Float64s, Pieces, Summand, joined
 from attestrain.update.fragments import Fragment, Run
+from attestrain.update.scratch import Scratch
 
 CHUNK: Final = 1 << 14
 """Values at a time: sums and summands of a chunk stay in the cache."""
@@ -53,11 +54,11 @@ def whole(parts: Sequence[Part]) -> bool:
 
 
 def mean(size: int, parts: Sequence[Part]) -> Float64s:
-    """`weighted_mean` of equal weights."""
-    return weighted_mean(size, parts, [1] * len(parts))
+    """`weighted_mean` of equal weights, all of it."""
+    return joined(size, weighted_mean(size, parts, [1] * len(parts)))
 
 
-def weighted_mean(size: int, parts: Sequence[Part], weights: Sequence[int]) -> Float64s:
+def weighted_mean(size: int, parts: Sequence[Part], weights: Sequence[int]) -> Pieces:
     """Sum of values times (factor times weight), divided by the sum of weights.
 
     The sum starts at zero and is added to in the order given. Where shares are sent, a value is divided by the weights
@@ -68,42 +69,48 @@ def weighted_mean(size: int, parts: Sequence[Part], weights: Sequence[int]) -> F
         parts: at least one, in ascending order of worker.
         weights: one for each part.
     """
-    total = np.zeros(size, dtype=np.float64)
     if not whole(parts):
-        return _mean_of_shares(total, parts, weights)
-    adders = [part.summand.adder(part.factor * weight) for part, weight in zip(parts, weights, strict=True)]
+        yield slice(0, size), _mean_of_shares(size, parts, weights)
+        return
+    scratch = Scratch()
+    adders = [part.summand.adder(part.factor * weight, scratch) for part, weight in zip(parts, weights, strict=True)]
     for chunk in parts[0].summand.pieces():
-        sums = total[chunk]
+        sums = scratch.zeros("sums", chunk.stop - chunk.start, np.float64)
         for add in adders:
             add(sums, chunk)
         sums /= float(sum(weights))
-    return total
+        yield chunk, sums
 
 
-def mean_of_contributors(size: int, parts: Sequence[Part]) -> Float64s:
+def mean_of_contributors(size: int, parts: Sequence[Part]) -> Pieces:
     """Value by value, sum of values times factor over the number of those that are not zero; as `weighted_mean`."""
-    total = np.zeros(size, dtype=np.float64)
     kind: np.dtype[np.uint8 | np.int64] = np.dtype(np.uint8) if len(parts) < 256 else np.dtype(np.int64)
     if not whole(parts):
-        counts = np.zeros(size, dtype=kind)
-        for part in parts:
-            _add_share(total, part, part.factor)
-            for run in part.runs():
-                rows = run.rows(counts)
-                np.add(rows, part.summand.nonzero(run.inside).reshape(rows.shape), out=rows)
-        return _divided(total, counts)
-    adders = [part.summand.adder(part.factor) for part in parts]
+        yield slice(0, size), _contributors_of_shares(size, parts, kind)
+        return
+    scratch = Scratch()
+    adders = [part.summand.adder(part.factor, scratch) for part in parts]
     for chunk in parts[0].summand.pieces():
-        counts = np.zeros(chunk.stop - chunk.start, dtype=kind)
+        length = chunk.stop - chunk.start
+        sums, counts = scratch.zeros("sums", length, np.float64), np.zeros(length, dtype=kind)
         for part, add in zip(parts, adders, strict=True):
-            add(total[chunk], chunk)
+            add(sums, chunk)
             np.add(counts, part.summand.nonzero(chunk).view(np.uint8), out=counts)
-        _divided(total[chunk], counts)
-    return total
+        yield chunk, _divided(sums, counts)
 
 
-def _mean_of_shares(total: Float64s, parts: Sequence[Part], weights: Sequence[int]) -> Float64s:
-    divisors: dict[Fragment, int] = {}
+def _contributors_of_shares(size: int, parts: Sequence[Part], kind: np.dtype[np.uint8 | np.int64]) -> Float64s:
+    total, counts = np.zeros(size, dtype=np.float64), np.zeros(size, dtype=kind)
+    for part in parts:
+        _add_share(total, part, part.factor)
+        for run in part.runs():
+            rows = run.rows(counts)
+            np.add(rows, part.summand.nonzero(run.inside).reshape(rows.shape), out=rows)
+    return _divided(total, counts)
+
+
+def _mean_of_shares(size: int, parts: Sequence[Part], weights: Sequence[int]) -> Float64s:
+    total, divisors = np.zeros(size, dtype=np.float64), dict[Fragment, int]()
     for part, weight in zip(parts, weights, strict=True):
         _add_share(total, part, part.factor * weight)
         divisors[part.place] = divisors.get(part.place, 0) + weight
@@ -115,9 +122,10 @@ def _mean_of_shares(total: Float64s, parts: Sequence[Part], weights: Sequence[in
 
 
 def _add_share(total: Float64s, part: Part, factor: float) -> None:
-    add = part.summand.adder(factor)
+    scratch = Scratch()
+    add = part.summand.adder(factor, scratch)
     for run in part.runs():
-        values, rows = np.zeros(run.number * run.length, dtype=np.float64), run.rows(total)
+        values, rows = scratch.zeros("sums", run.number * run.length, np.float64), run.rows(total)
         add(values, run.inside)
         rows += values.reshape(rows.shape)
 

@@ -7,27 +7,24 @@ in float32, and so is each product with a power of two.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import ClassVar, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attestrain.update.arrays import NOTHING, Adder, Bools, Float32s, Float64s, Int8s, Summand
+from attestrain.update.arrays import NOTHING, Adder, Bools, Float32s, Float64s, Int8s, Summand, add_times
 from attestrain.update.blocks import Blocks, chunks_of, strips_of
 from attestrain.update.scales import Scales
+from attestrain.update.scratch import Scratch
 
-Number = TypeVar("Number", np.float64, np.float32, np.int16, np.int8)
+Number = TypeVar("Number", np.float32, np.int8)
 
 
 class Scaled(ABC):
     """An update whose values are levels times scales."""
 
     __slots__ = ()
-
-    LARGEST: ClassVar[int] = 1
-    """Largest magnitude of a level in its class."""
-
     blocks: Blocks
 
     @property
@@ -53,47 +50,39 @@ class Scaled(ABC):
 
     def values(self) -> Float32s:
         """The values as float32, exact."""
-        values = np.empty(self.blocks.parameters, dtype=np.float32)
-        scales = [scales.values().astype(np.float32) for scales in self.classes]
+        values, spell = np.empty(self.blocks.parameters, dtype=np.float32), self._speller(Scratch())
         for chunk in self.pieces():
-            values[chunk] = self.spelled(chunk, scales)
+            values[chunk] = spell(chunk)
         return values
 
-    def adder(self, factor: float) -> Adder:
-        """What adds some of the values times ``factor``, products and sums in float64.
-
-        A level of 1 or -1 times the rounded product of scale and factor is the rounded product of value and factor;
-        larger levels are multiplied by the scale first, which is exact.
-        """
-        inside = factor if self.LARGEST == 1 else 1.0
-        scales = [scales.values() * inside for scales in self.classes]
+    def adder(self, factor: float, scratch: Scratch) -> Adder:
+        """What adds some of the values times ``factor``, products and sums in float64."""
+        spell = self._speller(scratch)
 
         def add(total: Float64s, chunk: slice) -> None:
-            values = self.spelled(chunk, scales)
-            if inside != factor:
-                values *= factor
-            total += values
+            add_times(factor, spell(chunk), total, scratch)
 
         return add
 
-    def spelled(self, chunk: slice, scales: list[NDArray[Number]]) -> NDArray[Number]:
-        """Some of the values: levels times ``scales``, one for each block in every class, in their type."""
-        levels = self.levels_in(chunk)
-        values = scaled(levels[0], self.blocks, chunk, scales[0])
-        for more, their in zip(levels[1:], scales[1:], strict=True):
-            values += scaled(more, self.blocks, chunk, their)
-        return values
+    def _speller(self, scratch: Scratch) -> Callable[[slice], Float32s]:
+        """What gives some of the values: levels times the scales of their blocks, in every class."""
+        scales = [scales.values().astype(np.float32) for scales in self.classes]
+
+        def spell(chunk: slice) -> Float32s:
+            values, more = (scratch.take(use, chunk.stop - chunk.start, np.float32) for use in ("spelled", "class"))
+            for number, (levels, their) in enumerate(zip(self.levels_in(chunk), scales, strict=True)):
+                room = more if number else values
+                np.copyto(room, levels)
+                scale(room, self.blocks, chunk, their)
+                if number:
+                    values += more
+            return values
+
+        return spell
 
     def memory(self) -> Float32s:
         """Nothing."""
         return NOTHING
-
-
-def scaled(levels: Int8s, blocks: Blocks, chunk: slice, per_block: NDArray[Number]) -> NDArray[Number]:
-    """The levels of a chunk in the type of ``per_block``, times the entry of their block."""
-    values = levels.astype(per_block.dtype)
-    scale(values, blocks, chunk, per_block)
-    return values
 
 
 def scale(values: NDArray[Number], blocks: Blocks, chunk: slice, per_block: NDArray[Number]) -> None:

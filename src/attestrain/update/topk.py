@@ -17,12 +17,13 @@ import numpy as np
 from attestrain.errors import FormatError
 from attestrain.record.layout import Layout
 from attestrain.record.spec import Codec
-from attestrain.update.arrays import NOTHING, Adder, Bools, Float32s, Float64s, Int64s, Summand, chunks
+from attestrain.update.arrays import NOTHING, Adder, Bools, Float32s, Float64s, Int64s, Summand, add_times, chunks
 from attestrain.update.bits import Reader, pack_bits
 from attestrain.update.blocks import Blocks, blocks_of
 from attestrain.update.gaps import read_positions, write_positions
 from attestrain.update.quantised import UNIT_BITS
 from attestrain.update.scales import SCALE_SIZE, Scales, mean_scales
+from attestrain.update.scratch import Scratch
 
 GROUP: Final = 16
 """Chunks that share their magnitudes: four bytes for 65,536 values at the usual chunk of 4096."""
@@ -42,8 +43,19 @@ class Chosen:
     @property
     def owners(self) -> Int64s:
         """Group of every position."""
-        owners: Int64s = np.searchsorted(self.groups.starts, self.positions, side="right").astype(np.int64) - 1
-        return owners
+        return np.repeat(np.arange(self.groups.count), self.counts)
+
+    @property
+    def counts(self) -> Int64s:
+        """Positions of each group."""
+        return counts_of(self.groups, self.positions)
+
+    def of_levels(self, large: Bools, levels: int) -> tuple[Int64s, ...]:
+        """Values of each of one or two levels in each group, ``large`` saying which have the second."""
+        if levels == 1:
+            return (self.counts,)
+        many = self.total(large)
+        return self.counts - many, many
 
     def total(self, integers: Int64s | Bools) -> Int64s:
         """Sum of the integers, or count of the trues, of each group; zero where nothing was chosen."""
@@ -108,11 +120,12 @@ class TopK:
 
     def _signed(self) -> Float32s:
         """The values at the chosen places, exact in float32."""
-        owners = self.chosen.owners
-        magnitudes = self.scales[0].values().astype(np.float32)[owners]
-        if len(self.scales) == 2:
-            magnitudes = np.where(self.large, self.scales[1].values().astype(np.float32)[owners], magnitudes)
-        return np.where(self.negative, -magnitudes, magnitudes)
+        counts = self.chosen.counts
+        magnitudes, *more = (np.repeat(scales.values().astype(np.float32), counts) for scales in self.scales)
+        for larger in more:
+            np.copyto(magnitudes, larger, where=self.large)
+        magnitudes *= 1 - 2 * self.negative.view(np.int8)
+        return magnitudes
 
     def values(self) -> Float32s:
         """The values as float32, exact."""
@@ -128,13 +141,17 @@ class TopK:
         """All values, as many at a time as are best worked on together."""
         return chunks(self.chosen.groups.parameters, PIECE)
 
-    def adder(self, factor: float) -> Adder:
+    def adder(self, factor: float, scratch: Scratch) -> Adder:
         """What adds some of the values times ``factor``: the chosen ones alone, the others would add a zero."""
-        values = self._signed() * np.float64(factor)
+        values, positions = self._signed(), self.chosen.positions
 
         def add(total: Float64s, chunk: slice) -> None:
             found = self._inside(chunk)
-            total[self.chosen.positions[found] - chunk.start] += values[found]
+            places = scratch.take("places", found.stop - found.start, np.int64)
+            np.subtract(positions[found], chunk.start, out=places)
+            sums = total[places]
+            add_times(factor, values[found], sums, scratch)
+            total[places] = sums
 
         return add
 
@@ -150,8 +167,8 @@ class TopK:
 
     def norm_squared(self) -> Fraction:
         """Sum of the squares, exact."""
-        large = self.large if len(self.scales) == 2 else np.zeros(len(self.chosen.positions), dtype=np.bool_)
-        parts = [scales.squares(self.chosen.total(large == bool(number))) for number, scales in enumerate(self.scales)]
+        counts = self.chosen.of_levels(self.large, len(self.scales))
+        parts = [scales.squares(number) for scales, number in zip(self.scales, counts, strict=True)]
         return sum(parts, start=Fraction(0))
 
     def memory(self) -> Float32s:
@@ -228,18 +245,21 @@ def _ordered(low: Scales, high: Scales) -> Bools:
     return both
 
 
+def counts_of(blocks: Blocks, positions: Int64s) -> Int64s:
+    """How many of some ascending positions each block has."""
+    return np.diff(np.searchsorted(positions, blocks.starts), append=len(positions))
+
+
 def _require_few(codec: Codec, layout: Layout, positions: Int64s) -> None:
-    for start, count, length in _rows(layout, codec.block):
-        first, last = np.searchsorted(positions, [start, start + count * length])
-        counts = np.bincount((positions[first:last] - start) // length, minlength=1)
-        if int(counts.max(initial=0)) > kept_of(codec, length):
-            raise FormatError("update keeps more values of a chunk than the run allows")
+    blocks = blocks_of(layout, codec.block)
+    allowed = np.maximum(1, int(codec.settings["keep"]) * blocks.lengths // codec.block)
+    if np.any(counts_of(blocks, positions) > allowed):
+        raise FormatError("update keeps more values of a chunk than the run allows")
 
 
 def _require_used(chosen: Chosen, large: Bools, scales: tuple[Scales, ...]) -> None:
-    flags = large if len(scales) == 2 else np.zeros(len(chosen.positions), dtype=np.bool_)
-    for number, level in enumerate(scales):
-        if not np.array_equal(chosen.total(flags == bool(number)) > 0, level.mantissas > 0):
+    for counts, level in zip(chosen.of_levels(large, len(scales)), scales, strict=True):
+        if not np.array_equal(counts > 0, level.mantissas > 0):
             raise FormatError("update has a scale without values or values without a scale")
     if len(scales) == 2 and not np.all(_ordered(*scales)[scales[1].mantissas > 0]):
         raise FormatError("update has a small scale that is not the smaller one")
