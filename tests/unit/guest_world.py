@@ -1,8 +1,8 @@
 """Stand-ins for the interfaces of a confidential guest: the kernel's files and dstack's agent, for tests alone.
 
-The kernel's folder of requests fills itself when a request is made, answers when its outblob is read, and empties itself
-when the request is taken away. Attributes that react are named pipes with a thread at their other end. A quote comes
-from a simulated platform, so nothing here is hardware.
+The kernel's folder of requests fills itself when a request is made, answers when its outblob is read, and empties
+itself when the request is taken away. Attributes that react are named pipes with a thread at their other end. A quote
+comes from a simulated platform, so nothing here is hardware.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Agent:
         return AgentQuote(bytes.fromhex(spelled.group(2)), read_dstack(log.encode()))
 
     def info(self) -> Json:
-        """What the agent says of the guest: ``app_id``, ``compose_hash`` and more. Nothing vouches for it but the agent.
+        """What the agent says of the guest: ``app_id``, ``compose_hash`` and more. Nothing else vouches for it.
 
         Raises:
             UsageError: there is no agent, or it refuses.
