@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -128,6 +129,7 @@ FORMS: dict[str, tuple[bytes, str]] = {
     "the firmware's own register": (CCEL[:FIRST] + b"\0" + CCEL[FIRST + 1 :], "register index 0, not 1 to 4"),
     "an entry without digests": (CCEL[: FIRST + 8] + b"\0" + CCEL[FIRST + 9 :], "0 digests, not 1"),
     "an entry of 4 GiB": (CCEL[: FIRST + 62] + b"\xff" * 4 + CCEL[FIRST + 66 :], "within 4294967295 bytes"),
+    "zeros with something behind": (CCEL.rstrip(b"\xff") + bytes(20) + b"\1", "0 digests, not 1"),
     "something behind the end": (CCEL + b"\1", "something behind its end"),
     "a log cut short": (CCEL[:1000], "the event log ends at byte 1000"),
 }
@@ -144,3 +146,12 @@ def test_more_entries_than_there_can_be_are_refused() -> None:
     entry = struct.pack("<IIIH", 1, 4, 1, 12) + bytes(48) + struct.pack("<I", 0)
     with pytest.raises(Refused, match="more than 4096 entries"):
         read_ccel(CCEL[:FIRST] + entry * 4097)
+
+
+def test_a_log_of_as_many_entries_as_there_can_be_is_read_in_one_pass() -> None:
+    """Quadratic work here took twenty seconds; now it takes some hundredths of one."""
+    entry = struct.pack("<IIIH", 1, 4, 1, 12) + bytes(48) + struct.pack("<I", 0)
+    data = (CCEL[:FIRST] + entry * 4096).ljust(1 << 20, b"\xff")
+    begin = time.process_time()
+    assert len(read_ccel(data).entries) == 4096
+    assert time.process_time() - begin < 2

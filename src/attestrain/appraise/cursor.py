@@ -27,10 +27,9 @@ class Cursor:
         """Bytes not read yet."""
         return len(self._data) - self._at
 
-    @property
-    def rest(self) -> bytes:
-        """The bytes not read yet; they stay unread."""
-        return self._data[self._at :]
+    def peek(self, size: int) -> bytes:
+        """The next ``size`` bytes, or as many as there are; they stay unread."""
+        return self._data[self._at : self._at + size]
 
     def take(self, size: int) -> bytes:
         """The next ``size`` bytes.

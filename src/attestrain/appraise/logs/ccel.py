@@ -28,6 +28,8 @@ SHA1_SIZE = 20
 """The header has one digest of that size, all zeros, so that old readers can skip it."""
 NEVER = 0xFFFFFFFF
 """No register has this index: behind the last entry the log is as firmware erased it."""
+INDEX_AND_KIND = 8
+"""Bytes of an entry's register index and type."""
 _HEADER = (1).to_bytes(4, "little") + NO_ACTION.to_bytes(4, "little") + bytes(SHA1_SIZE)
 
 
@@ -50,10 +52,10 @@ def read_ccel(data: bytes) -> EventLog:
     sizes = _read_header(cursor.sized(4))
     entries: list[Entry] = []
     for _ in range(MAX_ENTRIES):
-        if _erased(cursor.rest):
+        if _erased(cursor):
             return EventLog(FORMAT, tuple(entries))
         entries += _read_entry(cursor, sizes)
-    require(_erased(cursor.rest), f"the event log has more than {MAX_ENTRIES} entries")
+    require(_erased(cursor), f"the event log has more than {MAX_ENTRIES} entries")
     return EventLog(FORMAT, tuple(entries))
 
 
@@ -72,9 +74,13 @@ def _read_header(data: bytes) -> dict[int, int]:
     return sizes
 
 
-def _erased(rest: bytes) -> bool:
-    """Whether there is no further entry: erased memory reads as all ones, a fresh buffer as zeros."""
-    return not rest.strip(b"\xff") or not rest.strip(b"\0")
+def _erased(cursor: Cursor) -> bool:
+    """Whether there is no further entry: erased memory reads as all ones, a fresh buffer as zeros.
+
+    The rest is looked at once only: what begins as if erased and is not, is refused as an entry.
+    """
+    blank = next((byte for byte in (b"\xff", b"\0") if not cursor.peek(INDEX_AND_KIND).strip(byte)), None)
+    return blank is not None and not cursor.peek(cursor.left).strip(blank)
 
 
 def _read_entry(cursor: Cursor, sizes: dict[int, int]) -> list[Entry]:

@@ -111,7 +111,7 @@ class _Reader:
         """Whether a container is complete."""
         if size is not None:
             return count == size
-        if self._cursor.rest[:1] != bytes([BREAK]):
+        if self._cursor.peek(1) != bytes([BREAK]):
             return False
         self._cursor.take(1)
         return True
