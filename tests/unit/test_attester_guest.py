@@ -1,19 +1,13 @@
 from __future__ import annotations
 
 import json
-import struct
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from attestrain.appraise.refused import Refused
 from attestrain.attester.agent import Agent
-from attestrain.attester.certtable import GUIDS, read_certificates
 from attestrain.attester.configfs import SNP, TDX, request_report
 from attestrain.attester.guest import TdxGuest
 from attestrain.attester.registers import extend_register, read_register
@@ -237,45 +231,3 @@ def test_an_agent_that_is_silent_is_unreachable(tmp_path: Path) -> None:
         listening.listen()
         with pytest.raises(Unreachable, match="does not answer /Info"):
             Agent(path, timeout=0.05).info()
-
-
-def table(*entries: tuple[UUID, bytes]) -> bytes:
-    start = 24 * (len(entries) + 1)
-    heads, bodies = b"", b""
-    for guid, data in entries:
-        heads += guid.bytes + struct.pack("<II", start + len(bodies), len(data))
-        bodies += data
-    return heads + bytes(24) + bodies
-
-
-NAMES = {name: guid for guid, name in GUIDS.items()}
-
-
-def test_certificates_are_found_by_their_guid() -> None:
-    data = table((NAMES["vcek"], b"leaf"), (UUID(int=7), b"strange"), (NAMES["ask"], b"above"), (NAMES["ark"], b"root"))
-    assert read_certificates(data) == {"vcek": b"leaf", "ask": b"above", "ark": b"root"}
-    assert read_certificates(b"") == {}
-
-
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (b"\0", "ends within its entry 0"),
-        (NAMES["vcek"].bytes + struct.pack("<II", 0, 1), "ends within its entry 1"),
-        (table((NAMES["vcek"], b"1"), (NAMES["vcek"], b"2")), "has vcek twice"),
-        (table((NAMES["vcek"], b"12"))[:-1], "names 2 bytes at 48 and has 49"),
-        (table((NAMES["vcek"], b"")), "names 0 bytes"),
-        (table(*[(UUID(int=at + 1), b"1") for at in range(17)]), "more than 16 entries"),
-        (bytes((1 << 16) + 1), "more than 65536"),
-    ],
-)
-def test_a_malformed_table_is_refused(data: bytes, reason: str) -> None:
-    with pytest.raises(FormatError, match=reason):
-        read_certificates(data)
-
-
-@given(st.binary(max_size=200))
-def test_bytes_that_are_no_table_are_refused_and_nothing_worse(data: bytes) -> None:
-    for text in (data, NAMES["vcek"].bytes + data):
-        with suppress(FormatError):
-            read_certificates(text)
