@@ -107,7 +107,7 @@ def read_secret(document: Json, data: bytes) -> Json:
     if name == INVITE_FORMAT and isinstance(service, str):
         facts["fingerprint"] = " ".join(service[at : at + 4] for at in range(0, 32, 4))
     if name == INVITE_FORMAT:
-        facts["evidence"] = "simulated" if document.get("platform") is not None else "none to make"
+        facts["evidence"] = "simulated" if document.get("platform") is not None else "none brought along"
     return {**facts, "secret": "not shown: keep this file to yourself"}
 
 

@@ -226,9 +226,12 @@ class ChainSection(Section):
 
 
 class EvidenceSection(Section):
-    """Evidence of where session keys live; simulated is a development stand-in and always says so."""
+    """Evidence of where session keys live; simulated is a development stand-in and always says so.
 
-    mode: Literal["auto", "none", "simulated"] = Field("auto", description="auto: as trust.preset says")
+    tdx: participants join from TDX guests of their own, under Intel's root.
+    """
+
+    mode: Literal["auto", "none", "simulated", "tdx"] = Field("auto", description="auto: as trust.preset says")
 
 
 class LocalSection(Section):
@@ -273,7 +276,7 @@ class RunConfig(Section):
 
     @property
     def evidence_mode(self) -> str:
-        """Which evidence participants give: none or simulated."""
+        """Which evidence participants give: none, simulated or tdx."""
         if self.evidence.mode != "auto":
             return self.evidence.mode
         return "simulated" if self.trust.preset in ("tee", "full") else "none"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from attestrain.attester.machine import Machine
 from attestrain.attester.measure import measured_events
-from attestrain.attester.simulator import SimulatedMachine
 from attestrain.record.digest import ZERO_DIGEST, Digest, sha256
 from attestrain.record.evidence import Evidence, report_data
 from attestrain.record.keys import SigningKey
@@ -86,7 +86,7 @@ class Enrolment:
         folder: Path,
         client: ChainClient | None,
         stake: int,
-        machine: SimulatedMachine | None,
+        machine: Machine | None,
         beacon: Beacon | None = None,
     ) -> None:
         self._spec = spec
@@ -139,7 +139,7 @@ class Enrolment:
         block = self._client.block()
         return Size(block.number), block.hash
 
-    def _evidence(self, machine: SimulatedMachine, place: Place, number: Size, block: Digest) -> Evidence:
+    def _evidence(self, machine: Machine, place: Place, number: Size, block: Digest) -> Evidence:
         bound = report_data(
             session=place.session.address,
             participant=place.participant.address,

@@ -15,7 +15,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from attestrain.attester.simulator import SimulatedMachine
 from attestrain.corpus.dataset import Split
 from attestrain.errors import FormatError, Interrupted, Refuted, Unreachable, UsageError
 from attestrain.record.canonical import canonical
@@ -37,6 +36,7 @@ from attestrain.run.follower import Follower
 from attestrain.run.invite import Invite
 from attestrain.run.jury import Jury
 from attestrain.run.keyring import Keyring
+from attestrain.run.machines import NONE, choose_machine
 from attestrain.run.onchain import WEI
 from attestrain.run.pay import collect
 from attestrain.run.preparation import Prepared, reopen
@@ -228,7 +228,8 @@ class _Participant:
         invite, epoch = self._invite, _key_epoch(ledger, self._invite, self._key)
         session = self._keys.signing(f"session-{epoch}")
         folder = self._run.role(invite.role, invite.slot)
-        machine = None if invite.platform is None else SimulatedMachine(invite.platform)
+        mode = NONE if self._terms is None else self._terms.evidence
+        machine = choose_machine(mode, invite.platform, self._run.path)
         chain = self._chain_terms
         client = self._client()
         stake = 0 if chain is None else chain.stakes[invite.role]

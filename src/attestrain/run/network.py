@@ -27,6 +27,7 @@ from attestrain.run.folder import RunFolder
 from attestrain.run.holding import held, make_folder
 from attestrain.run.invite import Invite, fingerprint
 from attestrain.run.keyring import Keyring
+from attestrain.run.machines import SIMULATED
 from attestrain.run.outcome import Outcome
 from attestrain.run.preparation import Prepared, prepare, reopen
 from attestrain.run.service.app import CLAIM
@@ -101,7 +102,7 @@ def _make(config: RunConfig, run: RunFolder, prepared: Prepared, host: str, port
     name = f"[{host}]" if ":" in host else host
     door = Door(f"http://{name}:{port}", service_id(run_id, keys.signing("sequencer").address, str(log_key)))
     write_atomic(run.network, canonical({"format": FORMAT, "host": host, "port": port}))
-    pki = None if config.evidence_mode == "none" else development_pki(run.keys)
+    pki = development_pki(run.keys) if config.evidence_mode == SIMULATED else None
     run.invites.mkdir(mode=0o700, exist_ok=True)
     paths = []
     for role, slot in slots_of(config):

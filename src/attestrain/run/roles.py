@@ -9,6 +9,7 @@ from attestrain.attester.measure import dependencies_digest
 from attestrain.attester.pki import DevPki
 from attestrain.attester.simulator import SimulatedMachine
 from attestrain.corpus.dataset import Dataset
+from attestrain.errors import UsageError
 from attestrain.record.digest import Digest
 from attestrain.record.keys import SigningKey
 from attestrain.record.names import Round, Worker
@@ -27,6 +28,7 @@ from attestrain.run.follower import Follower
 from attestrain.run.jury import Jury
 from attestrain.run.keyring import Keyring
 from attestrain.run.local import LocalNetwork
+from attestrain.run.machines import TDX
 from attestrain.run.onchain import OnChain
 from attestrain.run.service.auth import Door
 from attestrain.run.service.client import Caller, HttpBlobs, HttpExchange
@@ -73,6 +75,9 @@ class Cast:
         # Keys are opened before the fork: a key that a process does not need, it forgets by dropping this object.
         names = [f"{role}-{slot}" for role, slot in self._ours]
         self._keys = {name: (keys.signing(name), keys.signing(f"{name}-session")) for name in names}
+        if config.evidence_mode == TDX and self._ours:
+            hint = "attestrain network init, node --roles sequencer, and join in every participant's guest"
+            raise UsageError("processes that a run starts itself give no TDX evidence", hint=hint)
         # Each participant gets a simulated machine of its own; the keys of the root stay with the conductor.
         self._machines = {} if pki is None else {name: SimulatedMachine(pki.provision()) for name in names}
         if self._machines:

@@ -38,6 +38,7 @@ from attestrain.run.hiding import Hiding
 from attestrain.run.holding import held, make_folder
 from attestrain.run.keyring import Keyring
 from attestrain.run.local import LocalNetwork
+from attestrain.run.machines import NONE, SIMULATED
 from attestrain.run.narrator import Narrator
 from attestrain.run.onchain import OnChain
 from attestrain.run.outcome import Outcome
@@ -167,7 +168,7 @@ class _Session:
         self.chain = (
             None if config.chain_mode == "none" else OnChain(config, run, self.spec, key, self._auditors(), events)
         )
-        self.pki = None if config.evidence_mode == "none" else development_pki(run.keys)
+        self.pki = development_pki(run.keys) if config.evidence_mode == SIMULATED else None
         gate = Gate(self.store, self.history, leaves, stage.seats, run.environments, self._examination())
         self.sequencer = Sequencer(self.spec, log, key, gate)
         self.environment = self._describe_environment()
@@ -193,7 +194,10 @@ class _Session:
         return Examination(self.spec, self.chain, self.run.evidence, self._evidence_roots(), self.events)
 
     def _evidence_roots(self) -> tuple[Digest, ...] | None:
-        return None if self.pki is None else (self.pki.root_digest,)
+        """Roots to pin besides Intel's; None if the run asks for no evidence."""
+        if self.config.evidence_mode == NONE:
+            return None
+        return () if self.pki is None else (self.pki.root_digest,)
 
     def _describe_environment(self) -> Digest:
         """Describe the environment once: the processes are forks of this one and share it.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from attestrain.errors import FormatError
 from attestrain.record.canonical import MAX_INTEGER, canonical, parse
 from attestrain.record.fields import Fields
+from attestrain.run.machines import MODES
 from attestrain.settle.deployment import Deployment
 
 FORMAT = "attestrain.dev/terms@v1"
@@ -15,7 +16,6 @@ MAX_TERMS = 1 << 16
 MAX_URL = 256
 MAX_STAKE = 10**30
 """Largest stake in wei: a trillion coins."""
-EVIDENCE = ("none", "simulated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Terms:
         document = parse(data, max_bytes=MAX_TERMS)
         fields = Fields(document, ("format", "keep_states_every", "evidence", "chain"), "terms")
         fields.constant("format", FORMAT)
-        every, evidence = fields.integer("keep_states_every", 1, MAX_INTEGER), fields.choice("evidence", EVIDENCE)
+        every, evidence = fields.integer("keep_states_every", 1, MAX_INTEGER), fields.choice("evidence", MODES)
         return cls(every, evidence, None if document["chain"] is None else _read_chain(document["chain"]))
 
 

@@ -1,0 +1,1 @@
+"""AWS Nitro Enclaves: attestation documents, whose signature and certificates are checked; not taken for training."""
