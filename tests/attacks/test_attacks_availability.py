@@ -23,6 +23,8 @@ from attestrain.rules.certificates import allot, tally
 from attestrain.rules.coding import FalseCoding, proves
 from tests.attacks.keepers_world import DATA, SLOT, World, falsely_coded, honest_keepers, keeper_keys
 
+pytest.importorskip("pyeclib", reason="erasure coding needs pyeclib")
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:

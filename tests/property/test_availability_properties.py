@@ -27,6 +27,8 @@ from attestrain.rules.galois import code_row, invert, multiply, recompute, weigh
 from attestrain.rules.sampling import draw_cells, miss_probability
 from tests.attacks.keepers_world import SLOT
 
+pytest.importorskip("pyeclib", reason="erasure coding needs pyeclib")
+
 SOURCE = hashlib.shake_256(b"source").digest(40 * CELL)
 KEY = SigningKey(sha256(b"keeper"))
 SIZES = st.builds(lambda cells, extra: cells * CELL + extra, st.integers(0, 9), st.sampled_from([1, 2, 4097, CELL - 1]))

@@ -4,12 +4,15 @@ import hashlib
 import json
 from pathlib import Path
 
+import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
 from attestrain.record.dispersal import Dispersal
 from attestrain.record.eip712 import DOMAIN_NAME, DOMAIN_VERSION
 from tests.vectors.make_dispersal import TARGET, make, make_data
+
+pytest.importorskip("pyeclib", reason="erasure coding needs pyeclib")
 
 STORED = json.loads(TARGET.read_text())
 SPEC = Path(__file__).parents[2] / "spec"

@@ -29,7 +29,7 @@ def require_codec() -> None:
         UsageError: it is not.
     """
     if find_spec("pyeclib") is None:
-        raise UsageError("erasure coding needs pyeclib", hint='pip install "attestrain[availability]"')
+        raise UsageError("erasure coding needs pyeclib", hint='on Linux: pip install "attestrain[availability]"')
 
 
 @lru_cache(maxsize=8)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from attestrain.errors import FormatError, Unreachable, UsageError
@@ -62,7 +63,7 @@ class Depot:
         return [self.put(data) for data in blobs]
 
     def put_file(self, path: Path) -> BlobRef:
-        """Keep the bytes of a file, holding one part of it in memory at a time.
+        """Keep the bytes of a file, holding at most three parts of it in memory.
 
         Raises:
             UsageError: the file cannot be read.
@@ -77,15 +78,22 @@ class Depot:
             Unreachable: the quota is used up (besides the usual reasons). Parts that were kept stay, for another try
                 or for `upkeep.collect`.
         """
-        size, roots, leaves = 0, [], bytearray()
-        for part in cut(pieces, PART):
-            size += len(part)
-            if size > MAX_STORED:
-                raise UsageError(f"a store takes blobs of at most {MAX_STORED} bytes")
-            hashes = leaves_of(part)
-            roots.append(root_of_hashes(hashes))
-            leaves += b"".join(hashes)
-            self.keep(data_name(roots[-1]), part)
+        size, roots, leaves = 0, list[Digest](), bytearray()
+        # One part is made durable while the next is hashed; both leave the interpreter free.
+        with ThreadPoolExecutor(1) as writer:
+            writing: Future[None] | None = None
+            for part in cut(pieces, PART):
+                size += len(part)
+                if size > MAX_STORED:
+                    raise UsageError(f"a store takes blobs of at most {MAX_STORED} bytes")
+                hashes = leaves_of(part)
+                roots.append(root_of_hashes(hashes))
+                leaves += b"".join(hashes)
+                if writing is not None:
+                    writing.result()
+                writing = writer.submit(self.keep, data_name(roots[-1]), part)
+            if writing is not None:
+                writing.result()
         if not roots:
             self.keep(data_name(root_of_hashes([])), b"")
         ref = BlobRef(root_of_hashes(roots), size)
@@ -140,12 +148,18 @@ class Depot:
 
     def stream(self, ref: BlobRef) -> Iterator[bytes]:
         """The blob part by part, each checked before it is handed out; raises as `get`, at the part that is wrong."""
-        for part, root in enumerate(self.parts(ref)):
-            wanted = BlobRef(root, Layout(ref.size).part_size(part) if ref.size else 0)
-            data = self._whole(data_name(root), wanted.size)
-            if blob_ref(data) != wanted:
-                raise FormatError(f"stored bytes of blob {ref.root.hex()} are not what its name says, in part {part}")
-            yield data
+        layout = Layout(ref.size)
+        parts = [BlobRef(root, layout.part_size(part)) for part, root in enumerate(self.parts(ref))]
+        # One part is read while the one before it is hashed; both leave the interpreter free.
+        with ThreadPoolExecutor(1) as reader:
+            reading = reader.submit(self._whole, parts[0])
+            for number, part in enumerate(parts):
+                data = reading.result()
+                if number + 1 < len(parts):
+                    reading = reader.submit(self._whole, parts[number + 1])
+                if blob_ref(data) != part:
+                    raise FormatError(f"stored bytes of blob {ref.root.hex()} are wrong in part {number}")
+                yield data
 
     def parts(self, ref: BlobRef) -> list[Digest]:
         """Roots of the blob's parts, in order, checked; of a small blob, its own root.
@@ -205,13 +219,14 @@ class Depot:
                 raise FormatError(f"stored bytes of blob {ref.root.hex()} are wrong in cell {where}")
         return bytes(data[start - first * CELL : end - first * CELL])
 
-    def _whole(self, name: str, size: int) -> bytes:
-        held = self.objects.size(name)
+    def _whole(self, ref: BlobRef) -> bytes:
+        """The object of a small blob or a part, unchecked but for its size."""
+        held = self.objects.size(data_name(ref.root))
         if held is None:
-            raise Unreachable(f"blob {name[3:]} is not in the store")
-        if held != size:
-            raise FormatError(f"stored bytes of blob {name[3:]} are not what its name says: {held} instead of {size}")
-        return self.objects.read(name, 0, size) if size else b""
+            raise Unreachable(f"blob {ref.root.hex()} is not in the store")
+        if held != ref.size:
+            raise FormatError(f"stored bytes of blob {ref.root.hex()} are not what its name says: {held} of {ref.size}")
+        return self.objects.read(data_name(ref.root), 0, held) if held else b""
 
 
 def name_stream(pieces: Iterable[Buffer]) -> BlobRef:
