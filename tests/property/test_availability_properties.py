@@ -67,6 +67,11 @@ def test_our_rows_are_the_codecs(k: int, m: int, width: int, data: st.DataObject
         assert recompute(k, known, wanted, width) == coded[wanted].ljust(width, b"\0")
 
 
+def test_the_codec_refuses_more_shards_than_it_has() -> None:
+    with pytest.raises(FormatError, match="64 shards"):
+        encode([b"x"] * 33, 32, 1)
+
+
 @settings(max_examples=40)
 @given(st.integers(1, 12), st.integers(2, 12), st.data())
 def test_weights_of_any_rows_give_any_other(k: int, m: int, data: st.DataObject) -> None:
