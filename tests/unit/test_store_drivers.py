@@ -182,7 +182,9 @@ def test_a_pin_needs_its_blob_and_a_label(objects: Objects) -> None:
     assert list(upkeep.pinned(depot)) == [("one", ref)]
 
 
-@pytest.mark.parametrize("location", ["s3://", "s3://B/x", "ftp://host/x", "http://", "https://host/x?key=1"])
+@pytest.mark.parametrize(
+    "location", ["s3://", "s3://B/x", "ftp://host/x", "http://", "http://[", "http://h:x/", "https://host/x?key=1"]
+)
 def test_a_location_that_names_no_store(location: str) -> None:
     with pytest.raises(UsageError, match="does not name a store"):
         open_objects(location)

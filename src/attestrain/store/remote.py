@@ -126,16 +126,28 @@ def open_objects(location: str) -> Objects:
         return FolderObjects(Path(location))
     if find_spec("obstore") is None:
         raise UsageError("stores at a server need obstore", hint='pip install "attestrain[store]"')
-    parts = urlsplit(location)
-    if parts.query or parts.fragment or not parts.netloc:
-        raise UsageError(f"{location!r} does not name a store", hint="s3://bucket/prefix or https://host/path")
+    from obstore.exceptions import BaseError
+
+    try:
+        return RemoteObjects(_client(location))
+    except (BaseError, ValueError) as error:
+        raise UsageError(
+            f"{location!r} does not name a store", hint="s3://bucket/prefix or https://host/path"
+        ) from error
+
+
+def _client(location: str) -> S3Store | HTTPStore:
+    """A client of obstore's; raises a ValueError for what is no location."""
     from obstore.store import HTTPStore, S3Store
 
+    parts = urlsplit(location)
     options: ClientConfig = {"timeout": TIMEOUT, "allow_http": True}
     retry: RetryConfig = {"max_retries": RETRIES, "retry_timeout": RETRY_FOR}
+    if parts.query or parts.fragment or not parts.netloc:
+        raise ValueError(location)
     if parts.scheme in ("http", "https"):
-        return RemoteObjects(HTTPStore.from_url(location, client_options=options, retry_config=retry))
+        return HTTPStore.from_url(location, client_options=options, retry_config=retry)
     if parts.scheme != "s3" or not _BUCKET.match(parts.netloc):
-        raise UsageError(f"{location!r} does not name a store", hint="s3://bucket/prefix or https://host/path")
+        raise ValueError(location)
     prefix = parts.path.strip("/") or None
-    return RemoteObjects(S3Store(parts.netloc, prefix=prefix, client_options=options, retry_config=retry))
+    return S3Store(parts.netloc, prefix=prefix, client_options=options, retry_config=retry)
