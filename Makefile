@@ -29,7 +29,7 @@ install: ## create the virtual environment (does nothing when it is up to date)
 	@$(PYTHON) tools/bootstrap.py --venv "$(VENV)" --torch "$(TORCH)" --torch-index "$(TORCH_INDEX)" --pip-args="$(PIP_ARGS)"
 
 install-all: install
-	@$(PYTHON) tools/bootstrap.py --venv "$(VENV)" --extras dev,train,node,hf --torch "$(TORCH)" --torch-index "$(TORCH_INDEX)" --pip-args="$(PIP_ARGS)"
+	@$(PYTHON) tools/bootstrap.py --venv "$(VENV)" --extras dev,train,node,store,availability,hf --torch "$(TORCH)" --torch-index "$(TORCH_INDEX)" --pip-args="$(PIP_ARGS)"
 
 demo: install ## train four workers and one cheat, catch the cheat, verify the bundle (into ./runs)
 	$(BIN)/attestrain demo

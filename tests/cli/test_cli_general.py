@@ -16,7 +16,12 @@ COMMANDS = (
     *("init", "demo", "train", "node", "join", "watch"),
     *("verify", "replay", "report", "inspect", "tamper", "doctor"),
 )
-GROUPS = {"network": ("init",), "chain": ("up", "deploy", "status"), "bench": ("training",)}
+GROUPS = {
+    "network": ("init",),
+    "chain": ("up", "deploy", "status"),
+    "store": ("put", "get", "root", "fsck"),
+    "bench": ("training",),
+}
 EXPLAINED = (*COMMANDS, *(f"{group} {member}" for group, members in GROUPS.items() for member in members))
 
 

@@ -31,6 +31,7 @@ from attestrain.cli import (
     node,
     replay,
     report,
+    store,
     tamper,
     train,
     verify,
@@ -58,6 +59,7 @@ for command in (init, demo, train, node, join, watch, verify, replay, report, in
     app.command(name, short_help=command.SUMMARY, epilog=command.EXAMPLES)(command.run)
 app.add_typer(network.app, name="network", short_help=network.SUMMARY)
 app.add_typer(chain.app, name="chain", short_help=chain.SUMMARY)
+app.add_typer(store.app, name="store", short_help=store.SUMMARY)
 app.add_typer(bench.app, name="bench", short_help=bench.SUMMARY)
 
 

@@ -5,6 +5,7 @@ A tree instead of a flat hash lets one cell be fetched and proven alone, which s
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ CELL = 65_536
 MAX_BLOB = 1 << 46
 """Largest blob a reference may name (64 TiB): anything above is a lie."""
 
+_NAME = re.compile(r"([0-9a-f]{64}):(0|[1-9][0-9]{0,14})\Z")
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class BlobRef:
@@ -28,6 +31,22 @@ class BlobRef:
     def to_json(self) -> dict[str, Any]:
         """As it stands in documents."""
         return {"root": self.root.hex(), "size": self.size}
+
+    def __str__(self) -> str:
+        """As it stands in addresses and on command lines: root, colon, size."""
+        return f"{self.root.hex()}:{self.size}"
+
+    @classmethod
+    def from_name(cls, text: str) -> BlobRef:
+        """Read what `str` gives.
+
+        Raises:
+            FormatError: not a root, a colon and a size in range.
+        """
+        match = _NAME.match(text)
+        if match is None or int(match[2]) > MAX_BLOB:
+            raise FormatError(f"a blob is named by its root, a colon and its size, not {text[:100]!r}")
+        return cls(Digest(bytes.fromhex(match[1])), int(match[2]))
 
     @classmethod
     def from_json(cls, value: object) -> BlobRef:

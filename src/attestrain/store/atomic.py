@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,11 +22,17 @@ def write_atomic(path: Path, data: Buffer, *, mode: int = 0o644) -> None:
     Raises:
         OSError: the file system refuses; the old file is untouched and nothing is left behind.
     """
+    write_pieces(path, (data,), mode=mode)
+
+
+def write_pieces(path: Path, pieces: Iterable[Buffer], *, mode: int = 0o644) -> None:
+    """The same for bytes that come piece by piece; what goes wrong while they come leaves the old file too."""
     # The temporary file shares the folder because a rename is atomic only within one file system.
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path as File
 from typing import Annotated, Any, BinaryIO
@@ -20,7 +19,6 @@ from attestrain.run.service.limits import MAX_BATCH, MAX_BATCH_BLOBS
 BYTES = "application/octet-stream"
 Root = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="root over the blob's 64 KiB cells (spec/blob.md)")]
 Bytes = Annotated[int, Query(ge=0, le=MAX_BLOB, description="its size in bytes")]
-_NAME = re.compile(r"([0-9a-f]{64}):(0|[1-9][0-9]{0,14})\Z")
 _BINARY = {BYTES: {"schema": {"type": "string", "format": "binary"}}}
 _CONTENT: dict[int | str, dict[str, Any]] = {200: {"content": _BINARY}, 404: {"description": "No such blob here"}}
 _UPLOAD = {"requestBody": {"required": True, "content": _BINARY}}
@@ -93,14 +91,7 @@ def _read_names(request: Request) -> list[BlobRef]:
     names = request.query_params.getlist("blob")
     if not 0 < len(names) <= MAX_BATCH_BLOBS or len(names) != len(request.query_params.multi_items()):
         raise FormatError(f"a request names 1 to {MAX_BATCH_BLOBS} blobs and nothing else")
-    return [_read_name(name) for name in names]
-
-
-def _read_name(name: str) -> BlobRef:
-    match = _NAME.match(name)
-    if match is None or int(match[2]) > MAX_BLOB:
-        raise FormatError("a blob is named by its root, a colon and its size")
-    return BlobRef(Digest(bytes.fromhex(match[1])), int(match[2]))
+    return [BlobRef.from_name(name) for name in names]
 
 
 def _require(desk: Desk, ref: BlobRef) -> None:

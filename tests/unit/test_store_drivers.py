@@ -1,0 +1,196 @@
+"""One suite for all drivers: what the depot and its upkeep ask of a place, on every kind of place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from attestrain.errors import FormatError, Unreachable, UsageError
+from attestrain.record.blob import CELL, BlobRef, blob_ref
+from attestrain.store import upkeep
+from attestrain.store.depot import Depot, data_name, index_name
+from attestrain.store.index import PART
+from attestrain.store.objects import Objects
+from attestrain.store.remote import open_objects
+from tests.unit.store_places import place
+
+SMALL = bytes(range(251)) * 300
+LARGE = hashlib.shake_256(b"large").digest(2 * PART + 3 * CELL + 17)
+
+
+@pytest.fixture(params=["folder", "s3", "dav"])
+def objects(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Objects]:
+    with place(request.param, tmp_path, monkeypatch) as opened:
+        yield opened
+
+
+def spoil(objects: Objects, name: str, at: int = 0) -> None:
+    """Flip one bit of an object."""
+    size = objects.size(name)
+    assert size
+    data = bytearray(objects.read(name, 0, size))
+    data[at] ^= 1
+    objects.put(name, bytes(data))
+
+
+def test_objects_are_written_read_listed_and_forgotten(objects: Objects) -> None:
+    assert objects.size("ab/one") is None
+    assert list(objects.list()) == []
+    objects.put("ab/one", b"12345")
+    objects.put("ab/one", b"123456")
+    objects.put("cd/none", b"")
+    assert objects.size("ab/one") == 6
+    assert objects.size("cd/none") == 0
+    assert objects.read("ab/one", 2, 3) == b"345"
+    assert objects.same("ab/one", b"123456")
+    assert not objects.same("ab/one", b"12345")
+    assert {(held.name, held.size) for held in objects.list()} == {("ab/one", 6), ("cd/none", 0)}
+    objects.delete("ab/one")
+    objects.delete("ab/one")
+    assert objects.size("ab/one") is None
+
+
+def test_what_is_not_there_cannot_be_read(objects: Objects) -> None:
+    with pytest.raises(Unreachable):
+        objects.read("ab/one", 0, 1)
+    objects.put("ab/one", b"12345")
+    with pytest.raises(Unreachable):
+        objects.read("ab/one", 3, 3)
+
+
+@pytest.mark.parametrize("data", [b"", b"x", SMALL, LARGE], ids=len)
+def test_a_blob_comes_back_whole_and_in_ranges(objects: Objects, data: bytes) -> None:
+    depot = Depot(objects)
+    ref = depot.put(data)
+    assert ref == blob_ref(data) == depot.put(data)
+    assert depot.has(ref)
+    assert depot.get(ref) == data
+    for start, length in ((0, 1), (PART - 1, 2), (2 * PART, CELL + 1), (len(data) - 1, 1), (5, 0)):
+        if 0 <= start <= start + length <= len(data):
+            assert depot.read(ref, start, length) == data[start : start + length]
+    with pytest.raises(UsageError):
+        depot.read(ref, len(data), 1)
+
+
+def test_a_large_blob_is_missing_until_its_index_is_there_and_then_resumes(objects: Objects) -> None:
+    def cut_off() -> Iterator[bytes]:
+        yield LARGE[:PART]
+        raise ConnectionResetError
+
+    depot = Depot(objects)
+    with pytest.raises(ConnectionResetError):
+        depot.put_stream(cut_off())
+    ref = blob_ref(LARGE)
+    assert not depot.has(ref)
+    (first,) = objects.list()
+    with pytest.raises(Unreachable):
+        depot.get(ref)
+    assert depot.put(LARGE) == ref
+    assert depot.get(ref) == LARGE
+    assert first in list(objects.list()), "the part that had arrived was not sent again"
+
+
+def test_a_flipped_bit_is_never_handed_out(objects: Objects) -> None:
+    depot = Depot(objects)
+    ref = depot.put(LARGE)
+    part = data_name(depot.parts(ref)[1])
+    spoil(objects, part, CELL + 5)
+    with pytest.raises(FormatError, match="part 1"):
+        depot.get(ref)
+    with pytest.raises(FormatError, match="cell 257"):
+        depot.read(ref, PART + CELL, 1)
+    assert depot.read(ref, PART, CELL) == LARGE[PART : PART + CELL]
+    found = upkeep.fsck(depot, remove=True)
+    assert [item.name for item in found.damage] == [part]
+    depot.put(LARGE)
+    assert depot.get(ref) == LARGE
+    assert upkeep.fsck(depot).damage == ()
+
+
+@pytest.mark.parametrize("at", [0, 24, 33, 24 + 8 + 3 * 32 + 257 * 32])
+def test_a_spoiled_index_is_never_followed(objects: Objects, at: int) -> None:
+    depot = Depot(objects)
+    ref = depot.put(LARGE)
+    spoil(objects, index_name(ref.root), at)
+    with pytest.raises(FormatError):
+        depot.read(ref, PART + CELL, 1)
+    assert [item.name for item in upkeep.fsck(depot).damage] == [index_name(ref.root)]
+
+
+def test_a_short_object_is_never_handed_out(objects: Objects) -> None:
+    depot = Depot(objects)
+    ref = depot.put(SMALL)
+    objects.put(data_name(ref.root), SMALL[:-1])
+    with pytest.raises(FormatError):
+        depot.get(ref)
+    with pytest.raises(FormatError):
+        depot.read(ref, 0, 1)
+    assert not depot.has(ref)
+
+
+def test_only_what_is_pinned_survives_a_collection(objects: Objects) -> None:
+    depot = Depot(objects)
+    kept, small, gone = depot.put(LARGE), depot.put(SMALL), depot.put(LARGE[::-1])
+    upkeep.pin(depot, kept, "one")
+    upkeep.pin(depot, kept, "two")
+    upkeep.pin(depot, small, "one")
+    assert upkeep.collect(depot, grace=3600) == []
+    assert len(upkeep.collect(depot, grace=-3600)) == 4
+    assert not depot.has(gone)
+    upkeep.unpin(depot, kept, "one")
+    assert upkeep.collect(depot, grace=-3600) == []
+    assert depot.get(kept) == LARGE
+    upkeep.unpin(depot, kept, "two")
+    assert len(upkeep.collect(depot, grace=-3600)) == 4
+    assert depot.get(small) == SMALL
+
+
+def test_a_collection_deletes_nothing_where_a_pin_cannot_be_read(objects: Objects) -> None:
+    depot = Depot(objects)
+    upkeep.pin(depot, depot.put(LARGE), "one")
+    loose = depot.put(SMALL)
+    (name,) = (held.name for held in objects.list() if held.name.startswith("pins/"))
+    spoil(objects, name)
+    with pytest.raises(FormatError):
+        upkeep.collect(depot, grace=-3600)
+    assert depot.has(loose)
+
+
+def test_the_quota_counts_what_is_there(objects: Objects) -> None:
+    Depot(objects).put(SMALL)
+    depot = Depot(objects, quota=len(SMALL) + 1000)
+    depot.put(SMALL)
+    ref = depot.put(bytes(1000))
+    with pytest.raises(Unreachable, match="quota"):
+        depot.put(b"one more")
+    objects.delete(data_name(ref.root))
+    depot.recount()
+    depot.put(b"one more")
+
+
+def test_a_pin_needs_its_blob_and_a_label(objects: Objects) -> None:
+    depot = Depot(objects)
+    with pytest.raises(Unreachable):
+        upkeep.pin(depot, BlobRef(blob_ref(SMALL).root, len(SMALL)), "one")
+    ref = depot.put(SMALL)
+    with pytest.raises(UsageError):
+        upkeep.pin(depot, ref, "../one")
+    upkeep.pin(depot, ref, "one")
+    assert list(upkeep.pinned(depot)) == [("one", ref)]
+
+
+@pytest.mark.parametrize(
+    "location", ["s3://", "s3://B/x", "ftp://host/x", "http://", "http://[", "http://h:x/", "https://host/x?key=1"]
+)
+def test_a_location_that_names_no_store(location: str) -> None:
+    with pytest.raises(UsageError, match="does not name a store"):
+        open_objects(location)
+
+
+def test_a_server_that_is_not_there_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attestrain.store.remote.RETRIES", 0)
+    with pytest.raises(Unreachable, match="did not answer"):
+        open_objects("http://127.0.0.1:9/").size("ab/one")
