@@ -160,8 +160,11 @@ ATTACKS: dict[str, tuple[Callable[[], World], str]] = {
         lambda: honest_world().with_evidence(collateral=pki().collateral(NOW, revoked=[platform().chain[0]])),
         "the PCK revocation list revokes the platform's certificate",
     ),
-    "a platform out of date": (lambda: of_state("OutOfDate"), "do not hold: .*OutOfDate"),
-    "a platform in need of hardening": (lambda: of_state("SWHardeningNeeded"), "do not hold: .*SWHardeningNeeded"),
+    "a platform out of date": (lambda: of_state("OutOfDate"), "TCB is OutOfDate, not UpToDate"),
+    "a platform in need of hardening": (
+        lambda: of_state("SWHardeningNeeded"),
+        "TCB is SWHardeningNeeded, not UpToDate",
+    ),
     "a revoked TCB": (lambda: of_state("Revoked"), "do not hold: .*Revoked"),
     "a forged TCB info": (
         lambda: of_state("OutOfDate").with_collateral(tcb_info=honest_world().evidence.collateral.tcb_info),

@@ -16,7 +16,7 @@ COMMANDS = (
     *("init", "demo", "train", "node", "join", "watch"),
     *("verify", "replay", "report", "inspect", "tamper", "doctor"),
 )
-GROUPS = {"network": ("init",), "chain": ("up", "deploy", "status"), "bench": ("training",)}
+GROUPS = {"network": ("init",), "chain": ("up", "deploy", "status"), "evidence": ("verify",), "bench": ("training",)}
 EXPLAINED = (*COMMANDS, *(f"{group} {member}" for group, members in GROUPS.items() for member in members))
 
 

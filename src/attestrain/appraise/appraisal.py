@@ -115,7 +115,8 @@ def appraise(evidence: Evidence, binding: Binding, measured: Measured, policy: I
     check_guest(quote)
     origin = authenticate(quote, evidence.collateral, policy, at)
     check_bound(quote, evidence, binding)
-    notes = [*check_measured(quote, evidence, measured), *check_registers(quote, policy)]
+    notes = check_measured(quote, evidence, measured)
+    notes += [f"{name} not checked: no reference value" for name in check_registers(quote, policy)]
     notes += [f"advisory {name} concerns the platform" for name in origin.advisories]
     return Appraisal(origin.assurance, origin.root, origin.platform, quote.identity, origin.tcb_status, tuple(notes))
 

@@ -111,7 +111,7 @@ def check_common(found: Attestation, policy: EvidencePolicy, at: int) -> Attesta
     else:
         row = check_reference(found, policy.references)
         proven.append(f"it measured {row.label}, for which {row.signer} vouches")
-        unchecked = [item for item in unchecked if item.partition(" ")[0] not in row.registers]
+        unchecked = [item for item in unchecked if item.partition(":")[0] not in row.registers]
     if policy.platforms is None:
         unchecked.append("where the machine stands: the policy names no platform list")
     else:

@@ -26,7 +26,7 @@ def appraise_intel(data: bytes, collateral: Collateral, policy: IntelPolicy, at:
     quote = Quote.from_bytes(data)
     check_guest(quote)
     origin = authenticate(quote, collateral, policy, at)
-    unchecked = check_registers(quote, policy)
+    unchecked = [f"{name}: no reference value" for name in check_registers(quote, policy)]
     return Attestation(
         format=quote.kind.format,
         assurance=origin.assurance,
@@ -57,6 +57,6 @@ def _unchecked(quote: Quote, origin: Origin) -> tuple[str, ...]:
     advisories = tuple(f"advisory {name} concerns the platform, and the policy takes it" for name in origin.advisories)
     tail = ["report data: whoever knows what they should be compares them"]
     if quote.kind.is_tdx:
-        tail.append("rtmr3 not replayed: a quote alone has no event log")
+        tail.append("rtmr3: a quote alone has no event log to replay")
     tail.append("that nobody has opened the machine: keys of quoting enclaves have been read from its memory bus")
     return (*advisories, *tail)

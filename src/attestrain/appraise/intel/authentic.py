@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attestrain.appraise.intel.collateral import check_collateral
 from attestrain.appraise.intel.enclave import check_enclave, check_evaluation, check_family
-from attestrain.appraise.intel.policy import INTEL_ROOT, IntelPolicy
+from attestrain.appraise.intel.policy import DAY, INTEL_ROOT, STATUSES, UP_TO_DATE, IntelPolicy
 from attestrain.appraise.intel.quote import Quote, pem
 from attestrain.appraise.refused import Refused, require
 from attestrain.appraise.signatures import check_signed, point_key, public_key
@@ -31,6 +31,8 @@ PLATFORM_BITS = {
     "smt": ("smt_enabled", "two threads a core"),
 }
 """Bits of a platform's certificate: the policy's name, the library's, and what they mean."""
+GRACE = 100 * 365 * DAY
+"""Seconds since a TCB level was superseded that the library lets pass: whether OutOfDate is taken is the policy's word."""
 MAX_ERROR = 300
 """Longest text of the library repeated in a reason."""
 REPEATED_TDX = {
@@ -95,6 +97,7 @@ def authenticate(quote: Quote, collateral: Collateral, policy: IntelPolicy, at: 
     pck = claims["platform"]["pck"]
     check_family(quote, collateral, bytes(pck["fmspc"]))
     _check_platform(pck, policy)
+    _check_levels(claims, policy)
     status, advisories = _check_state(claims["tcb"], policy)
     return Origin(assurance, quote.root, bytes(pck["ppid"]).hex(), status, advisories, evaluation)
 
@@ -129,6 +132,20 @@ def check_quote_signature(quote: Quote) -> None:
     check_signed(point_key(quote.key, "the attestation key"), quote.signature, quote.signed, "the quote")
 
 
+def _check_levels(claims: dict[str, Any], policy: IntelPolicy) -> None:
+    """Each part of the platform is in a state that the policy takes, so that none hides behind another."""
+    platform = claims["platform"]
+    levels = {
+        "the platform's TCB": platform["tcb_level"],
+        "the TCB of the TDX module that runs now": platform["current_tcb_level"],
+        "the quoting enclave's TCB": claims["qe"]["tcb_level"],
+    }
+    for what, level in levels.items():
+        if level is not None:  # reports before TD 1.5 name one module, the one that started the guest
+            status = level["tcbStatus"]
+            require(status in (UP_TO_DATE, *policy.statuses), f"{what} is {status}, not {' or '.join(policy.statuses)}")
+
+
 def _check_state(tcb: dict[str, Any], policy: IntelPolicy) -> tuple[str, tuple[str, ...]]:
     """State and advisories are among those that the policy takes."""
     status, advisories = str(tcb["status"]), tuple(map(str, tcb["advisory_ids"]))
@@ -155,13 +172,14 @@ def _check_platform(pck: dict[str, Any], policy: IntelPolicy) -> None:
 
 
 def _claims(quote: Quote, given: Collateral, policy: IntelPolicy, at: int) -> dict[str, Any]:
-    """What dcap-qvl finds. Its `verify` accepts platforms out of date, so the strict policy is laid down here."""
+    """What dcap-qvl finds: it matches the platform with its TCB level, and refuses what is forged or revoked."""
     import dcap_qvl
 
     # Genuine servers are multi-package, cache keys and run two threads a core; strict() refuses all three. What the
-    # policy says to that, and to evaluation and advisories, is checked on the claims, with reasons of our own.
+    # policy says to that, to states, evaluation and advisories, is checked on the claims, with reasons of our own.
     rules = dcap_qvl.QuotePolicy.strict(at).allow_dynamic_platform(True).allow_cached_keys(True).allow_smt(True)
-    for status in policy.statuses:
+    rules = rules.platform_grace_period(GRACE).qe_grace_period(GRACE)
+    for status in STATUSES:
         rules = rules.allow_status(status)
     try:
         collateral = dcap_qvl.QuoteCollateralV3(**_spelled(given))

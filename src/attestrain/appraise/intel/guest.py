@@ -53,7 +53,7 @@ def _check_enclave(quote: Quote) -> None:
 
 
 def check_registers(quote: Quote, policy: IntelPolicy) -> list[str]:
-    """Registers have values that the policy names, configuration is zero otherwise. Returns what was not checked.
+    """Registers have values that the policy names, configuration is zero otherwise. Returns those not checked.
 
     Raises:
         Refused: one has another value, or the policy names a register that does not exist.
@@ -67,4 +67,4 @@ def check_registers(quote: Quote, policy: IntelPolicy) -> list[str]:
         if allowed is not None:
             listed = " or ".join(item.hex() for item in allowed) or "nothing"
             require(value in allowed, f"{name} is {value.hex()}, not {listed}")
-    return [f"{name} not checked: no reference value" for name in kind.image if name not in policy.registers]
+    return [name for name in kind.image if name not in policy.registers]

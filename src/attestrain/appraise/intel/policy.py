@@ -9,6 +9,16 @@ from attestrain.record.digest import Digest
 
 INTEL_ROOT = Digest(bytes.fromhex("44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"))
 """SHA-256 of the Intel SGX Root CA (DER), valid to the end of 2049: the root of all genuine quotes."""
+UP_TO_DATE = "UpToDate"
+STATUSES = (
+    UP_TO_DATE,
+    "SWHardeningNeeded",
+    "ConfigurationNeeded",
+    "ConfigurationAndSWHardeningNeeded",
+    "OutOfDate",
+    "OutOfDateConfigurationNeeded",
+)
+"""States that a policy may take, as Intel names them. ``Revoked`` is none of them."""
 DAY = 86_400
 MOST_AGE = 30 * DAY
 """Oldest TCB info, in seconds: Intel's is valid for 30 days, and an older one hides what was found since."""
@@ -38,7 +48,7 @@ class IntelPolicy:
 
     roots: tuple[Digest, ...] = ()
     hardware: bool = True
-    statuses: tuple[str, ...] = ("UpToDate",)
+    statuses: tuple[str, ...] = (UP_TO_DATE,)
     advisories: tuple[str, ...] | None = None
     denied_advisories: tuple[str, ...] = ()
     least_evaluation: int = LEAST_EVALUATION

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from attestrain.appraise.intel.bodies import REGISTERS
-from attestrain.appraise.intel.policy import DAY, LEAST_EVALUATION, MOST_AGE, IntelPolicy
+from attestrain.appraise.intel.policy import DAY, LEAST_EVALUATION, MOST_AGE, STATUSES, IntelPolicy
 from attestrain.appraise.references import read_value
 from attestrain.appraise.tables import Table
 from attestrain.errors import FormatError
 from attestrain.record.digest import parse_digest
 
-STATUSES = (
-    "UpToDate",
-    "SWHardeningNeeded",
-    "ConfigurationNeeded",
-    "ConfigurationAndSWHardeningNeeded",
-    "OutOfDate",
-    "OutOfDateConfigurationNeeded",
-)
-"""States that a policy may take, as Intel names them. ``Revoked`` is none of them."""
 MOST_EVALUATION = 1 << 20
 """Largest number of an evaluation that a policy may ask for: Intel raises it a few times a year."""
 MOST_DAYS = 3650
