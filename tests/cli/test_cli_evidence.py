@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
 
 from attestrain.appraise.policy import FORMAT
+from attestrain.record.digest import sha256
+from attestrain.record.keys import SigningKey
+from attestrain.store.keystore import save_key
 from tests.cli.conftest import Call
 from tests.unit.evidence_world import DAY, NOW, VECTORS, honest_world, pki
 
@@ -141,3 +145,23 @@ def test_genuine_files_get_their_verdict(
     result = call("evidence", "verify", TEE / name, *options)
     assert result.code == code
     assert text in " ".join(result.out.split())
+
+
+def test_a_verdict_is_written_as_a_signed_token(call: Call, document: Path, policy: Path, tmp_path: Path) -> None:
+    key, secret, token = tmp_path / "key.json", tmp_path / "pass", tmp_path / "result.jwt"
+    save_key(key, SigningKey(bytes([7]) * 32), "word", light=True)
+    secret.write_text("word\n")
+    secret.chmod(0o600)
+    options = ("--policy", policy, "--at", NOW, "--ear", token, "--key", key, "--passphrase", secret)
+    assert call("evidence", "verify", document, *options).code == 0
+    body = token.read_text().split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    appraisal = claims["submods"]["evidence-0"]
+    assert appraisal["ear.status"] == "warning"
+    assert appraisal["ear.appraisal-policy-id"] == f"sha256:{sha256(policy.read_bytes()).hex()}"
+
+
+def test_a_token_that_nobody_signs_is_a_users_mistake(call: Call, document: Path) -> None:
+    result = call("evidence", "verify", document, "--ear", "token.jwt")
+    assert result.code == 2
+    assert "--ear and --key go together" in result.err

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from attestrain.cli.keyfile import open_key
 from attestrain.cli.options import Json, Quiet, examples
 from attestrain.cli.terminal import clean, emit, paint, say, show, width
 from attestrain.errors import UsageError
@@ -16,12 +17,14 @@ from attestrain.errors import UsageError
 if TYPE_CHECKING:
     from attestrain.appraise.conclusion import Conclusion, Finding
     from attestrain.appraise.policy import EvidencePolicy
+    from attestrain.record.keys import SigningKey
 
 SUMMARY = "Judge TEE evidence, offline."
 VERIFY = examples(
     "attestrain evidence verify runs/X/bundle/evidence/*.json --at 2026-11-25T12:00:00Z --policy dev.toml",
     "attestrain evidence verify quote.bin --collateral collateral.json --at 1752919234",
     "attestrain evidence verify quote-report.json --collateral collateral.json --policy P --json",
+    "attestrain evidence verify quote.bin --collateral C --at T --ear result.jwt --key verifier.json",
     "attestrain evidence verify quote.hex                     without collateral: UNDECIDED at best",
 )
 STYLES = {"VERIFIED": "good", "CONSISTENT": "warn", "UNDECIDED": "warn", "REFUTED": "bad"}
@@ -59,6 +62,15 @@ def verify(
             "--at", metavar="TIME", help="When it was given: seconds since 1970 or 2026-11-25T12:00:00Z; now."
         ),
     ] = None,
+    ear: Annotated[
+        Path | None, typer.Option("--ear", metavar="FILE", help="Also write the verdict as an EAR token (JWT).")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="Key file that signs the token (ES256K).")
+    ] = None,
+    passphrase: Annotated[
+        Path | None, typer.Option("--passphrase", metavar="FILE", help="File that holds its passphrase; else asked.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -71,9 +83,13 @@ def verify(
     """
     from attestrain.cli.times import read_time
 
+    if (ear is None) != (key is None):
+        raise UsageError("--ear and --key go together", hint="a token says nothing unless somebody signs it")
     asked, seconds = read_policy(policy), read_time(at)
     beside = None if collateral is None else _read(collateral)
     conclusion = judge(files, asked, beside, seconds)
+    if ear is not None and key is not None:
+        _write_token(ear, conclusion, asked, policy, open_key(key, passphrase))
     if json:
         emit(conclusion.to_json())
     else:
@@ -123,6 +139,22 @@ def read_policy(path: Path | None) -> EvidencePolicy:
     except UnicodeDecodeError as error:
         raise UsageError(f"policy {path} is not text") from error
     return EvidencePolicy.from_toml(text, lambda name: _read(path.parent / name))
+
+
+def _write_token(
+    target: Path, conclusion: Conclusion, asked: EvidencePolicy, policy: Path | None, key: SigningKey
+) -> None:
+    from attestrain.appraise.ear import attestation_result, sign_token
+    from attestrain.cli.times import read_time
+    from attestrain.record.digest import sha256
+    from attestrain.store.atomic import write_atomic
+
+    name = "attestrain.dev/evidence-policy@v1 defaults" if policy is None else f"sha256:{sha256(_read(policy)).hex()}"
+    token = sign_token(attestation_result(conclusion, asked, name, read_time(None)), key)
+    try:
+        write_atomic(target, token.encode() + b"\n")
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}") from error
 
 
 def _read(path: Path) -> bytes:

@@ -32,7 +32,7 @@ PLATFORM_BITS = {
 }
 """Bits of a platform's certificate: the policy's name, the library's, and what they mean."""
 GRACE = 100 * 365 * DAY
-"""Seconds since a TCB level was superseded that the library lets pass: whether OutOfDate is taken is the policy's word."""
+"""Seconds since a TCB level was superseded that the library lets pass: the policy says whether OutOfDate is taken."""
 MAX_ERROR = 300
 """Longest text of the library repeated in a reason."""
 REPEATED_TDX = {
