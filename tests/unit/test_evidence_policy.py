@@ -12,7 +12,7 @@ import pytest
 from attestrain.appraise.attestation import Attestation
 from attestrain.appraise.endorsed import endorse
 from attestrain.appraise.formats import appraise_any
-from attestrain.appraise.intel.policy import IntelPolicy
+from attestrain.appraise.intel.policy import STATUSES, IntelPolicy
 from attestrain.appraise.platforms import FORMAT as PLATFORMS
 from attestrain.appraise.policy import FORMAT, EvidencePolicy, check_vendors
 from attestrain.appraise.references import FORMAT as REFERENCES
@@ -94,6 +94,24 @@ def test_every_field_of_the_section_is_read() -> None:
         smt=False,
         registers={"mrtd": (bytes(48),)},
     )
+
+
+@pytest.mark.parametrize("state", ["OutOfDate", "SWHardeningNeeded", "ConfigurationNeeded"])
+def test_a_state_that_the_policy_takes_is_taken_and_named(state: str) -> None:
+    document = honest_world().with_evidence(collateral=pki().collateral(NOW, status=state)).evidence.to_bytes()
+    taking = EvidencePolicy(
+        assurance="simulated", intel=IntelPolicy(roots=(pki().root_digest,), statuses=("UpToDate", state))
+    )
+    assert appraise_any(document, None, taking, NOW).tcb == state
+    with pytest.raises(Refused, match=f"TCB is {state}, not UpToDate"):
+        appraise_any(document, None, of_development(), NOW)
+
+
+def test_a_revoked_platform_is_refused_whatever_the_policy_takes() -> None:
+    document = honest_world().with_evidence(collateral=pki().collateral(NOW, status="Revoked")).evidence.to_bytes()
+    taking = EvidencePolicy(assurance="simulated", intel=IntelPolicy(roots=(pki().root_digest,), statuses=STATUSES))
+    with pytest.raises(Refused, match="Revoked"):
+        appraise_any(document, None, taking, NOW)
 
 
 def test_a_reference_that_agrees_is_proven_and_named() -> None:

@@ -13,12 +13,11 @@ from cryptography import x509
 
 from attestrain.appraise.intel.policy import DAY, IntelPolicy
 from attestrain.appraise.intel.quote import Quote
+from attestrain.appraise.intel.statements import read_statement
 from attestrain.appraise.refused import Refused, require
 from attestrain.appraise.signatures import check_signed, public_key, read_chain, read_revocations, shown
-from attestrain.errors import FormatError
-from attestrain.record.canonical import parse_any_form
 from attestrain.record.digest import sha256
-from attestrain.record.evidence import MAX_STATEMENT, Collateral
+from attestrain.record.evidence import Collateral
 
 SKEW = DAY
 """Seconds by which collateral may be issued after the evidence's time: clocks of chains and makers differ."""
@@ -106,10 +105,10 @@ def _list_period(revoked: x509.CertificateRevocationList, what: str) -> _Period:
 
 
 def _statement_period(text: str, what: str) -> _Period:
+    document = read_statement(text, what)
     try:
-        document = parse_any_form(text.encode(), max_bytes=MAX_STATEMENT)
         issued, expires = (_seconds(document[key]) for key in ("issueDate", "nextUpdate"))
-    except (FormatError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise Refused(f"{what} cannot be read: {error}") from error
     return _Period(what, issued, expires)
 

@@ -6,25 +6,13 @@ dcap-qvl compares them too; releases of it before 0.5 did not compare all, so he
 from __future__ import annotations
 
 from attestrain.appraise.intel.quote import Quote
+from attestrain.appraise.intel.statements import read_statement
 from attestrain.appraise.refused import Refused, require
-from attestrain.errors import FormatError
-from attestrain.record.canonical import Json, parse_any_form
-from attestrain.record.evidence import MAX_STATEMENT, Collateral
+from attestrain.record.canonical import Json
+from attestrain.record.evidence import Collateral
 
 FAMILY_SIZE = 6
 """Bytes of an FMSPC: family, model, stepping, platform and custom SKU."""
-
-
-def read_statement(text: str, what: str) -> Json:
-    """A signed statement of collateral: TCB info or QE identity.
-
-    Raises:
-        Refused: it is not a JSON object.
-    """
-    try:
-        return parse_any_form(text.encode(), max_bytes=MAX_STATEMENT)
-    except FormatError as error:
-        raise Refused(f"{what} cannot be read: {error}") from error
 
 
 def check_enclave(quote: Quote, collateral: Collateral) -> None:
