@@ -14,10 +14,11 @@ from attestrain.appraise.endorsed import endorse
 from attestrain.appraise.formats import appraise_any
 from attestrain.appraise.intel.policy import STATUSES, IntelPolicy
 from attestrain.appraise.platforms import FORMAT as PLATFORMS
-from attestrain.appraise.policy import FORMAT, EvidencePolicy, check_vendors
+from attestrain.appraise.policy import FORMAT, EvidencePolicy, check_together, gpu_of
 from attestrain.appraise.references import FORMAT as REFERENCES
 from attestrain.appraise.refused import Refused
 from attestrain.errors import PolicyNotMet, UsageError
+from attestrain.record.digest import sha256
 from attestrain.record.keys import SigningKey
 from tests.unit.evidence_world import NOW, honest_world, pki
 
@@ -173,9 +174,31 @@ def test_a_signed_document_that_was_edited_does_not_count() -> None:
 
 def test_two_makers_are_asked_for_and_one_is_there() -> None:
     policy = read("[require]\nvendors = 2")
-    with pytest.raises(PolicyNotMet, match="makers of processors are intel: 1, not at least 2"):
-        check_vendors([shown(), shown()], policy)
-    check_vendors([shown()], read(""))
+    with pytest.raises(PolicyNotMet, match="makers of processors are intel: 1, not 2"):
+        check_together([shown(), shown()], policy)
+    check_together([shown()], read(""))
+
+
+def gpu(tcb: str, assurance: str = "hardware") -> Attestation:
+    """What a GPU shows, in the terms of every maker."""
+    return Attestation("nvidia-gpu-report", assurance, sha256(b"root"), "00" * 8, sha256(b"signed"), bytes(32), tcb=tcb)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "kind"),
+    [
+        ([], "none"),
+        ([gpu("attested+rim")], "attested+rim"),
+        ([gpu("attested+rim"), gpu("attested")], "attested"),
+        ([gpu("attested+rim"), gpu("attested+rim", "simulated")], "simulated"),
+    ],
+)
+def test_of_gpus_the_weakest_counts(gpus: list[Attestation], kind: str) -> None:
+    assert gpu_of([shown(), *gpus]) == kind
+    check_together([shown(), *gpus], read(f"[require]\ngpu = '{kind}'"))
+    if kind != "attested+rim":
+        with pytest.raises(PolicyNotMet, match=f"evidence of GPUs is {kind}, and the policy asks for attested"):
+            check_together([shown(), *gpus], read("[require]\ngpu = 'attested+rim'"))
 
 
 MALFORMED = {

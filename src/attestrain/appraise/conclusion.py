@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from attestrain.appraise.attestation import HARDWARE, SIMULATED, Attestation
 from attestrain.appraise.platforms import vendor_of
-from attestrain.appraise.policy import EvidencePolicy, check_vendors
+from attestrain.appraise.policy import EvidencePolicy, check_together, gpu_of
 from attestrain.appraise.signatures import shown as shown_time
 from attestrain.errors import AttestrainError, ExitCode, PolicyNotMet
 from attestrain.record.canonical import Json
@@ -95,10 +95,15 @@ class Conclusion:
         kinds = {NONE if finding.shown is None else finding.shown.assurance for finding in self.findings}
         return next((kind for kind in (NONE, SIMULATED, HARDWARE) if kind in kinds), NONE)
 
+    @property
+    def gpu(self) -> str:
+        """What is shown of GPUs: the weakest of `GPUS` among them, ``none`` without any."""
+        return gpu_of([finding.shown for finding in self.findings if finding.shown is not None])
+
     def to_json(self) -> Json:
         """For programs."""
         vendors = sorted({vendor_of(finding.shown) for finding in self.findings if finding.shown is not None})
-        document: Json = {"verdict": self.word, "at": shown_time(self.at), "assurance": self.assurance}
+        document: Json = {"verdict": self.word, "at": shown_time(self.at), "assurance": self.assurance, "gpu": self.gpu}
         document |= {"vendors": vendors, "evidence": [finding.to_json() for finding in self.findings]}
         return document | ({"unmet": self.unmet} if self.unmet else {})
 
@@ -109,7 +114,7 @@ def conclude(findings: Sequence[Finding], policy: EvidencePolicy, at: int) -> Co
     if len(taken) < len(findings):  # what was not taken has a reason of its own
         return Conclusion(tuple(findings), at)
     try:
-        check_vendors(taken, policy)
+        check_together(taken, policy)
     except PolicyNotMet as error:
         return Conclusion(tuple(findings), at, str(error))
     return Conclusion(tuple(findings), at)

@@ -19,7 +19,7 @@ from attestrain.appraise.references import Reference, check_reference, read_refe
 from attestrain.appraise.refused import demand
 from attestrain.appraise.signatures import shown as shown_time
 from attestrain.appraise.tables import Table
-from attestrain.errors import FormatError, PolicyNotMet, UsageError
+from attestrain.errors import FormatError, UsageError
 from attestrain.record.keys import parse_address
 
 FORMAT = "attestrain.dev/evidence-policy@v1"
@@ -27,6 +27,8 @@ MAX_POLICY = 1 << 20
 """Largest policy, in characters: thousands of roots and registers fit."""
 ASSURANCES = (SIMULATED, HARDWARE)
 """Kinds of assurance, weakest first."""
+GPUS = ("none", "simulated", "attested", "attested+rim")
+"""What may be shown of GPUs, weakest first: the last with reference values of their firmware."""
 MAKERS = 2
 """Makers of processors whose guests train: more than these nobody can ask for."""
 T = TypeVar("T")
@@ -43,6 +45,7 @@ class EvidencePolicy:
     Attributes:
         assurance: least assurance of each piece: ``hardware``, or ``simulated`` for development networks.
         vendors: least number of makers of processors among all pieces: one maker's flaw then forges not all of them.
+        gpu: least of `GPUS` that is shown of GPUs.
         intel: what is asked of Intel's quotes.
         references: rows of signed manifests, one of which each piece must agree with; None asks for no such row.
         platforms: entries of signed lists, on one of which each platform must be; None asks for no such entry.
@@ -50,6 +53,7 @@ class EvidencePolicy:
 
     assurance: str = HARDWARE
     vendors: int = 1
+    gpu: str = GPUS[0]
     intel: IntelPolicy = field(default_factory=IntelPolicy)
     references: tuple[Reference, ...] | None = None
     platforms: tuple[KnownPlatform, ...] | None = None
@@ -78,10 +82,11 @@ def _read(document: object, read: Reader) -> EvidencePolicy:
     table = Table(document, ("format", "require", "intel", "references", "platforms"), "policy")
     if table.value("format") != FORMAT:
         raise FormatError(f"format is not {FORMAT}")
-    required = Table(table.value("require"), ("assurance", "vendors"), "require")
+    required = Table(table.value("require"), ("assurance", "vendors", "gpu"), "require")
     return EvidencePolicy(
         assurance=required.choice("assurance", HARDWARE, ASSURANCES),
         vendors=required.integer("vendors", 1, 1, MAKERS),
+        gpu=required.choice("gpu", GPUS[0], GPUS),
         intel=read_intel(table.value("intel")),
         references=_read_signed(table, "references", read_references, read),
         platforms=_read_signed(table, "platforms", read_platforms, read),
@@ -120,13 +125,24 @@ def check_common(found: Attestation, policy: EvidencePolicy, at: int) -> Attesta
     return replace(found, proven=tuple(proven), unchecked=tuple(unchecked))
 
 
-def check_vendors(found: Sequence[Attestation], policy: EvidencePolicy) -> None:
-    """All pieces together come from as many makers of processors as the policy asks for.
+def gpu_of(found: Sequence[Attestation]) -> str:
+    """What is shown of GPUs: the weakest of `GPUS` among the evidence of them, ``none`` without any.
+
+    Evidence of a GPU says in `Attestation.tcb` whether reference values of its firmware were compared.
+    """
+    shown = [item for item in found if vendor_of(item) == "nvidia"]
+    kinds = {item.tcb if item.assurance == HARDWARE else SIMULATED for item in shown}
+    return next((kind for kind in GPUS if kind in kinds), GPUS[0])
+
+
+def check_together(found: Sequence[Attestation], policy: EvidencePolicy) -> None:
+    """All pieces together show as much of GPUs, and come from as many makers of processors, as the policy asks for.
 
     Raises:
-        PolicyNotMet: they come from fewer.
+        PolicyNotMet: they do not.
     """
-    vendors = sorted({vendor_of(item) for item in found} - {"nvidia"})
-    if len(vendors) < policy.vendors:
-        listed = " and ".join(vendors) or "none"
-        raise PolicyNotMet(f"makers of processors are {listed}: {len(vendors)}, not at least {policy.vendors}")
+    vendors, gpu = sorted({vendor_of(item) for item in found} - {"nvidia"}), gpu_of(found)
+    listed = " and ".join(vendors) or "none"
+    demand(len(vendors) >= policy.vendors, f"makers of processors are {listed}: {len(vendors)}, not {policy.vendors}")
+    enough = GPUS.index(gpu) >= GPUS.index(policy.gpu)
+    demand(enough, f"evidence of GPUs is {gpu}, and the policy asks for {policy.gpu}")
