@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -238,3 +239,16 @@ def test_a_document_of_another_format_is_refused(format_: str) -> None:
     section = "platforms" if format_ == REFERENCES else "references"
     with pytest.raises(UsageError, match="document of format"):
         signed(section, {"format": format_})
+
+
+def test_the_example_of_the_specification_is_read() -> None:
+    page = (Path(__file__).parents[2] / "spec/evidence-policy.md").read_text()
+    text = page.split("```toml\n")[1].split("```")[0]
+    first, second = (SigningKey(bytes([number]) * 32) for number in (1, 2))
+    files = {"image.json": endorse(images(mrtd="00"), first), "known.json": endorse(platforms(), second)}
+    policy = EvidencePolicy.from_toml(text, files.__getitem__)
+    assert policy.intel.least_evaluation == 18
+    assert policy.references is not None
+    assert [row.signer for row in policy.references] == [first.address]
+    assert policy.platforms is not None
+    assert [entry.signer for entry in policy.platforms] == [second.address]

@@ -55,7 +55,8 @@ def _proven(quote: Quote, origin: Origin, at: int) -> tuple[str, ...]:
 
 def _unchecked(quote: Quote, origin: Origin) -> tuple[str, ...]:
     advisories = tuple(f"advisory {name} concerns the platform, and the policy takes it" for name in origin.advisories)
-    tail = ["report data: whoever knows what they should be compares them"]
+    bound = quote.field("report_data").hex()
+    tail = [f"report data: they are {bound}, and whoever knows what they should be compares them"]
     if quote.kind.is_tdx:
         tail.append("rtmr3: a quote alone has no event log to replay")
     tail.append("that nobody has opened the machine: keys of quoting enclaves have been read from its memory bus")
