@@ -29,6 +29,27 @@ VERIFY = examples(
 )
 STYLES = {"VERIFIED": "good", "CONSISTENT": "warn", "UNDECIDED": "warn", "REFUTED": "bad"}
 
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="Quote (bytes or hex), evidence document or dstack report.")
+]
+PolicyFile = Annotated[
+    Path | None, typer.Option("--policy", metavar="FILE", help="Evidence policy; without, the safe defaults.")
+]
+CollateralFile = Annotated[
+    Path | None, typer.Option("--collateral", metavar="FILE", help="Collateral for quotes that bring none.")
+]
+At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="TIME", help="When it was given: seconds since 1970 or 2026-11-25T12:00:00Z; now."),
+]
+TokenFile = Annotated[
+    Path | None, typer.Option("--ear", metavar="FILE", help="Also write the verdict as an EAR token (JWT).")
+]
+KeyFile = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Key file that signs the token (ES256K).")]
+PassphraseFile = Annotated[
+    Path | None, typer.Option("--passphrase", metavar="FILE", help="File that holds its passphrase; else asked.")
+]
+
 app = typer.Typer(
     name="evidence",
     help="Judge TEE evidence, offline.",
@@ -47,30 +68,13 @@ def evidence(context: typer.Context) -> None:
 
 @app.command("verify", short_help="Judge quotes and evidence documents.", epilog=VERIFY)
 def verify(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Quote (bytes or hex), evidence document or dstack report.")
-    ],
-    policy: Annotated[
-        Path | None, typer.Option("--policy", metavar="FILE", help="Evidence policy; without, the safe defaults.")
-    ] = None,
-    collateral: Annotated[
-        Path | None, typer.Option("--collateral", metavar="FILE", help="Collateral for quotes that bring none.")
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            "--at", metavar="TIME", help="When it was given: seconds since 1970 or 2026-11-25T12:00:00Z; now."
-        ),
-    ] = None,
-    ear: Annotated[
-        Path | None, typer.Option("--ear", metavar="FILE", help="Also write the verdict as an EAR token (JWT).")
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", metavar="FILE", help="Key file that signs the token (ES256K).")
-    ] = None,
-    passphrase: Annotated[
-        Path | None, typer.Option("--passphrase", metavar="FILE", help="File that holds its passphrase; else asked.")
-    ] = None,
+    files: Files,
+    policy: PolicyFile = None,
+    collateral: CollateralFile = None,
+    at: At = None,
+    ear: TokenFile = None,
+    key: KeyFile = None,
+    passphrase: PassphraseFile = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
