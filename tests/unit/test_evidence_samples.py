@@ -18,6 +18,7 @@ from attestrain.appraise.intel.guest import check_guest
 from attestrain.appraise.intel.policy import INTEL_ROOT, IntelPolicy
 from attestrain.appraise.intel.quote import Quote
 from attestrain.appraise.intel.spelled import read_collateral
+from attestrain.appraise.intel.wrapped import is_quote
 from attestrain.appraise.refused import Refused
 from attestrain.record.evidence import Collateral
 from tests.unit.evidence_world import VECTORS
@@ -111,6 +112,14 @@ def test_a_genuine_quote_is_refused_for_the_right_reason(sample: Sample, policy:
         sample.judge(policy)
 
 
+OTHERS = ("go-sev-guest/attestation.bin", "trustee/test-report.bin", "trustee/test-vlek-report.bin", "dstack/ccel.bin")
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_evidence_of_other_makers_is_not_taken_for_a_quote(name: str) -> None:
+    assert not is_quote(quote_of(name))
+
+
 ALONE = (
     "dcap-qvl/quote-from-tappd.hex",
     "dcap-qvl/tdx-quote.hex",
@@ -125,6 +134,7 @@ ALONE = (
 
 @pytest.mark.parametrize("name", ALONE)
 def test_a_genuine_quote_without_collateral_can_be_read(name: str) -> None:
+    assert is_quote(quote_of(name))
     quote = Quote.from_bytes(quote_of(name))
     assert quote.root == INTEL_ROOT
     assert Quote.from_bytes(quote.to_bytes()) == quote

@@ -24,9 +24,12 @@ _NEEDS = "collateral of the time of the quote is needed: --collateral FILE, as d
 
 
 def is_quote(data: bytes) -> bool:
-    """Whether ``data`` looks like a quote of any version, or like what newer platforms give in its place."""
-    versions = range(KINDS[0].version, MOST_VERSION + 1)
-    begins = int.from_bytes(data[:2], "little") in versions and len(data) > 2
+    """Whether ``data`` looks like a quote of any version, or like what newer platforms give in its place.
+
+    A quote's version is followed by the type of its key, which is never zero; SEV-SNP reports have zeros there.
+    """
+    version, key_type = (int.from_bytes(data[at : at + 2], "little") for at in (0, 2))
+    begins = KINDS[0].version <= version <= MOST_VERSION and key_type > 0
     return begins or (len(data) > DICE_SIZE and data[0] >= CBOR)
 
 
