@@ -166,3 +166,55 @@ def test_a_token_that_nobody_signs_is_a_users_mistake(call: Call, document: Path
     result = call("evidence", "verify", document, "--ear", "token.jwt")
     assert result.code == 2
     assert "--ear and --key go together" in result.err
+
+
+@genuine
+@pytest.mark.parametrize(
+    ("report", "leaf", "code", "text"),
+    [
+        ("trustee/test-report.bin", "trustee/test-vcek.der", 4, "Milan"),
+        ("go-sev-guest/attestation.bin", "go-sev-guest/vcek.testcer", 4, "Milan"),
+        ("trustee/test-report.bin", "", 3, "nobody vouches for its key"),
+    ],
+)
+def test_genuine_reports_of_milan_are_refused_by_default(
+    call: Call, tmp_path: Path, report: str, leaf: str, code: int, text: str
+) -> None:
+    beside = tmp_path / "chain"
+    beside.write_bytes((TEE / (leaf or report)).read_bytes() + (TEE / "go-sev-guest/ask_ark_milan.pem").read_bytes())
+    options = ("--collateral", beside) if leaf else ()
+    result = call("evidence", "verify", TEE / report, *options, "--at", "1752919234")
+    assert result.code == code
+    assert text in result.out
+
+
+@genuine
+def test_a_genuine_report_of_milan_is_taken_by_who_takes_milan(call: Call, tmp_path: Path) -> None:
+    beside, policy = tmp_path / "chain", tmp_path / "policy.toml"
+    beside.write_bytes(
+        (TEE / "trustee/test-vcek.der").read_bytes() + (TEE / "go-sev-guest/ask_ark_milan.pem").read_bytes()
+    )
+    policy.write_text(f'format = "{FORMAT}"\n[amd]\nproducts = ["Milan"]\nplatform = []\n')
+    options = ("--collateral", beside, "--at", "1752919234", "--policy", policy)
+    result = call("evidence", "verify", TEE / "trustee/test-report.bin", *options)
+    assert result.code == 0
+    assert "snp-report-v2, hardware" in result.out
+
+
+@genuine
+def test_a_file_of_eight_gpus_is_not_judged_one_by_one(call: Call) -> None:
+    result = call("evidence", "verify", TEE / "nvtrust/gpu_evidence.json", "--at", "1752919234")
+    assert result.code == 2
+    assert "evidence of 8 devices" in result.err
+
+
+@genuine
+def test_a_genuine_gpu_is_attested_where_no_nonce_is_asked_for(call: Call, tmp_path: Path) -> None:
+    (first, *_) = json.loads((TEE / "nvtrust/gpu_evidence.json").read_text())
+    device, policy = tmp_path / "gpu.json", tmp_path / "policy.toml"
+    device.write_text(json.dumps(first))
+    policy.write_text(f'format = "{FORMAT}"\n[nvidia]\nnonce_required = false\n')
+    shown = json.loads(call("evidence", "verify", device, "--at", "1752919234", "--policy", policy, "--json").out)
+    assert (shown["verdict"], shown["gpu"]) == ("VERIFIED", "attested")
+    assert shown["evidence"][0]["format"] == "nvidia-gpu-report"
+    assert call("evidence", "verify", device, "--at", "1752919234").code == 4

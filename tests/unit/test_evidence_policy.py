@@ -216,7 +216,7 @@ MALFORMED = {
     "a register of no machine": ("[intel.registers]\nrtmr9 = []", "intel.registers has unknown fields: rtmr9"),
     "no register value": ("[intel.registers]\nmrtd = ['xx']", "not 1 to 64 bytes in lower-case hexadecimal"),
     "no assurance": ("[require]\nassurance = 'good'", "require.assurance is not one of simulated, hardware"),
-    "more makers than there are": ("[require]\nvendors = 3", "require.vendors is not an integer in 1..2"),
+    "more makers than there are": ("[require]\nvendors = 3", "require.vendors is not an integer in 0..2"),
     "no signer": ("[platforms]\nsigners = ['me']", "not an address"),
     "text that is no text": ("[platforms]\nfiles = [1]", "no short printable text"),
 }

@@ -6,9 +6,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from attestrain.appraise.amd.hcl import is_hcl
+from attestrain.appraise.amd.policy import AmdPolicy
+from attestrain.appraise.amd.report import is_snp
+from attestrain.appraise.amd.wrapped import judge_envelope, judge_report
 from attestrain.appraise.attestation import Attestation
 from attestrain.appraise.intel import wrapped
 from attestrain.appraise.intel.policy import IntelPolicy
+from attestrain.appraise.nvidia.wrapped import is_devices, judge_device
 from attestrain.appraise.policy import EvidencePolicy, check_common
 from attestrain.errors import FormatError
 
@@ -40,10 +45,17 @@ def _intel(judge: Callable[[bytes, bytes | None, IntelPolicy, int], Attestation]
     return lambda data, beside, policy, at: judge(data, beside, policy.intel, at)
 
 
+def _amd(judge: Callable[[bytes, bytes | None, AmdPolicy, int], Attestation]) -> Judge:
+    return lambda data, beside, policy, at: judge(data, beside, policy.amd, at)
+
+
 FORMATS: tuple[Format, ...] = (
     Format("attestrain evidence", wrapped.is_document, _intel(wrapped.judge_document)),
     Format("dstack quote report", wrapped.is_dstack, _intel(wrapped.judge_dstack)),
     Format("Intel quote", wrapped.is_quote, _intel(wrapped.judge_quote)),
+    Format("SEV-SNP report", is_snp, _amd(judge_report)),
+    Format("SEV-SNP report in Azure's envelope", is_hcl, _amd(judge_envelope)),
+    Format("NVIDIA device", is_devices, lambda data, beside, policy, at: judge_device(data, policy.nvidia, at)),
 )
 """In the order in which they are tried."""
 

@@ -25,12 +25,12 @@ VENDORS = ("intel", "amd", "nvidia", "aws")
 LATEST = 253_402_300_799
 """Last second of the year 9999, after which times have no text."""
 _PLATFORM = re.compile(r"([0-9a-f]{2}){8,64}\Z")
-_PREFIXES = {"tdx": "intel", "sgx": "intel", "snp": "amd", "nvidia": "nvidia", "nitro": "aws"}
+_PREFIXES = {"tdx": "intel", "sgx": "intel", "snp": "amd", "azure-hcl-snp": "amd", "nvidia": "nvidia", "nitro": "aws"}
 
 
 def vendor_of(shown: Attestation) -> str:
-    """Who made the hardware that the evidence is of: the part of its format before the first hyphen says so."""
-    return _PREFIXES.get(shown.format.partition("-")[0], "unknown")
+    """Who made the hardware that the evidence is of: the beginning of its format says so."""
+    return next((vendor for prefix, vendor in _PREFIXES.items() if shown.format.startswith(prefix)), "unknown")
 
 
 @dataclass(frozen=True, slots=True)

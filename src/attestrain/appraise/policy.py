@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from attestrain.appraise.amd.policy import AmdPolicy
 from attestrain.appraise.attestation import HARDWARE, SIMULATED, Attestation
 from attestrain.appraise.intel.policy import IntelPolicy
 from attestrain.appraise.intel.section import read_intel
+from attestrain.appraise.nvidia.policy import NvidiaPolicy
 from attestrain.appraise.platforms import KnownPlatform, check_platform, read_platforms, vendor_of
 from attestrain.appraise.references import Reference, check_reference, read_references
 from attestrain.appraise.refused import demand
@@ -47,14 +49,18 @@ class EvidencePolicy:
         vendors: least number of makers of processors among all pieces: one maker's flaw then forges not all of them.
         gpu: least of `GPUS` that is shown of GPUs.
         intel: what is asked of Intel's quotes.
+        amd: what is asked of SEV-SNP reports.
+        nvidia: what is asked of GPUs.
         references: rows of signed manifests, one of which each piece must agree with; None asks for no such row.
         platforms: entries of signed lists, on one of which each platform must be; None asks for no such entry.
     """
 
     assurance: str = HARDWARE
-    vendors: int = 1
+    vendors: int = 0
     gpu: str = GPUS[0]
     intel: IntelPolicy = field(default_factory=IntelPolicy)
+    amd: AmdPolicy = field(default_factory=AmdPolicy)
+    nvidia: NvidiaPolicy = field(default_factory=NvidiaPolicy)
     references: tuple[Reference, ...] | None = None
     platforms: tuple[KnownPlatform, ...] | None = None
 
@@ -79,15 +85,17 @@ class EvidencePolicy:
 
 
 def _read(document: object, read: Reader) -> EvidencePolicy:
-    table = Table(document, ("format", "require", "intel", "references", "platforms"), "policy")
+    table = Table(document, ("format", "require", "intel", "amd", "nvidia", "references", "platforms"), "policy")
     if table.value("format") != FORMAT:
         raise FormatError(f"format is not {FORMAT}")
     required = Table(table.value("require"), ("assurance", "vendors", "gpu"), "require")
     return EvidencePolicy(
         assurance=required.choice("assurance", HARDWARE, ASSURANCES),
-        vendors=required.integer("vendors", 1, 1, MAKERS),
+        vendors=required.integer("vendors", 0, 0, MAKERS),
         gpu=required.choice("gpu", GPUS[0], GPUS),
         intel=read_intel(table.value("intel")),
+        amd=AmdPolicy.read(table.table("amd")),
+        nvidia=NvidiaPolicy.read(table.table("nvidia")),
         references=_read_signed(table, "references", read_references, read),
         platforms=_read_signed(table, "platforms", read_platforms, read),
     )

@@ -42,6 +42,13 @@ class Table:
         """The field as the parser returned it; None if it is absent."""
         return self._value.get(key)
 
+    def table(self, key: str) -> Mapping[str, object]:
+        """A table within, unread; empty if it is absent."""
+        value = self._value.get(key, {})
+        if not isinstance(value, Mapping):
+            raise self._wrong(key, "a table")
+        return value
+
     def boolean(self, key: str, default: bool) -> bool:
         """True or false."""
         value = self._value.get(key, default)
