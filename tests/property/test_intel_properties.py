@@ -9,6 +9,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attestrain.appraise.amd.wrapped import read_beside
 from attestrain.appraise.endorsed import endorse, read_endorsed
 from attestrain.appraise.formats import appraise_any
 from attestrain.appraise.intel.bodies import TDX
@@ -93,6 +94,9 @@ def test_bytes_of_any_kind_get_a_typed_error(data: bytes) -> None:
         appraise_any(data, collateral(), POLICY, NOW)
     with suppress(FormatError):
         read_collateral(data)
+    for beside in (data, b"\x30\x82" + data, b"-----BEGIN" + data):
+        with suppress(Refused):
+            assert read_beside(beside).leaf in beside
     for read in (read_references, read_platforms):
         with suppress(FormatError, Refused):
             read(data, (KEY.address,))
