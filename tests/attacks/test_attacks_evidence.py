@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import derive_private_key
 
-from attestrain.appraise.policy import EvidencePolicy
-from attestrain.appraise.quote import FIELDS, HEADER_SIZE, SIGNED_SIZE, Quote
+from attestrain.appraise.intel.bodies import TDX_4, TDX_5_15
+from attestrain.appraise.intel.policy import IntelPolicy
+from attestrain.appraise.intel.quote import Quote
 from attestrain.appraise.refused import Refused
 from attestrain.attester.pki import DevPki
 from attestrain.attester.simulator import SEPT_VE_DISABLE, SimulatedMachine
@@ -47,7 +48,7 @@ def other_world() -> World:
     return world_of(machine, pki().root_digest)
 
 
-def judged_by(world: World, policy: EvidencePolicy) -> World:
+def judged_by(world: World, policy: IntelPolicy) -> World:
     return replace(world, policy=policy)
 
 
@@ -93,14 +94,16 @@ def spliced() -> World:
     """A machine's honest vouching for one quote under another."""
     binding = replace(honest_binding(), session=STRANGER)
     theirs = quoted(SimulatedMachine(platform()), binding, events_of(honest_measured())).quote
-    return honest_world().with_evidence(quote=honest_world().evidence.quote[:SIGNED_SIZE] + theirs[SIGNED_SIZE:])
+    return honest_world().with_evidence(
+        quote=honest_world().evidence.quote[: TDX_4.signed_size] + theirs[TDX_4.signed_size :]
+    )
 
 
 def swapped_key() -> World:
     """The quote is signed anew, by a key for which no quoting enclave vouches."""
     other = quoted(SimulatedMachine(platform()), honest_binding(), events_of(honest_measured()))
     theirs = Quote.from_bytes(other.quote)
-    return honest_world().with_quote(SIGNED_SIZE + 4, theirs.signature + theirs.key)
+    return honest_world().with_quote(TDX_4.signed_size + 4, theirs.signature + theirs.key)
 
 
 def register(name: str, value: bytes) -> World:
@@ -128,7 +131,7 @@ ATTACKS: dict[str, tuple[Callable[[], World], str]] = {
     ),
     # root
     "another network's root": (other_world, "neither Intel's nor a pinned development root"),
-    "no pinned root": (lambda: judged_by(honest_world(), EvidencePolicy()), "neither Intel's nor .*none"),
+    "no pinned root": (lambda: judged_by(honest_world(), IntelPolicy()), "neither Intel's nor .*none"),
     "another network's collateral": (
         lambda: honest_world().with_evidence(collateral=other_pki().collateral(NOW)),
         "pck_crl_issuer_chain ends in root",
@@ -157,8 +160,11 @@ ATTACKS: dict[str, tuple[Callable[[], World], str]] = {
         lambda: honest_world().with_evidence(collateral=pki().collateral(NOW, revoked=[platform().chain[0]])),
         "the PCK revocation list revokes the platform's certificate",
     ),
-    "a platform out of date": (lambda: of_state("OutOfDate"), "do not hold: .*OutOfDate"),
-    "a platform in need of hardening": (lambda: of_state("SWHardeningNeeded"), "do not hold: .*SWHardeningNeeded"),
+    "a platform out of date": (lambda: of_state("OutOfDate"), "TCB is OutOfDate, not UpToDate"),
+    "a platform in need of hardening": (
+        lambda: of_state("SWHardeningNeeded"),
+        "TCB is SWHardeningNeeded, not UpToDate",
+    ),
     "a revoked TCB": (lambda: of_state("Revoked"), "do not hold: .*Revoked"),
     "a forged TCB info": (
         lambda: of_state("OutOfDate").with_collateral(tcb_info=honest_world().evidence.collateral.tcb_info),
@@ -196,7 +202,7 @@ ATTACKS: dict[str, tuple[Callable[[], World], str]] = {
     "another kernel": (lambda: register("rtmr1", b"\1" * 48), "rtmr1 is 0000.*, not 0101"),
     "a register that no machine has": (lambda: register("rtmr9", bytes(48)), "registers that do not exist: rtmr9"),
     # form
-    "an empty quote": (lambda: honest_world().with_evidence(quote=b""), "ends within its header and TD report"),
+    "an empty quote": (lambda: honest_world().with_evidence(quote=b""), "ends within its header: 0 bytes"),
     "a quote cut short": (
         lambda: honest_world().with_evidence(quote=honest_world().evidence.quote[:-1]),
         "ends within its signature data",
@@ -206,11 +212,14 @@ ATTACKS: dict[str, tuple[Callable[[], World], str]] = {
         "has 16385 bytes, more than 16384",
     ),
     "a quote that promises 4 GiB": (
-        lambda: honest_world().with_quote(SIGNED_SIZE, struct.pack("<I", 0xFFFFFFFF)),
+        lambda: honest_world().with_quote(TDX_4.signed_size, struct.pack("<I", 0xFFFFFFFF)),
         "ends within its signature data: .* of 4294967931",
     ),
-    "a quote of version 5": (lambda: honest_world().with_quote(0, struct.pack("<H", 5)), "version 5, not 4"),
-    "an SGX quote": (lambda: honest_world().with_quote(4, bytes(4)), "TEE type 0x0, not 0x81"),
+    "a quote of version 5": (
+        lambda: honest_world().with_quote(0, struct.pack("<H", 5)),
+        "body is of type 262, not 2 or 3",
+    ),
+    "an SGX quote": (lambda: honest_world().with_quote(4, bytes(4)), "version 4 is of TEE type 0x0, not 0x81"),
     "a key on another curve": (lambda: honest_world().with_quote(2, struct.pack("<H", 3)), "key is of type 3, not 2"),
     "another quoting enclave": (lambda: honest_world().with_quote(12, bytes(16)), "quoting enclave vendor 0000"),
 }
@@ -232,7 +241,7 @@ def test_the_honest_world_is_taken_as_simulated() -> None:
 def test_no_byte_of_header_and_report_can_be_flipped() -> None:
     world = honest_world()
     taken = []
-    for at in range(SIGNED_SIZE):
+    for at in range(TDX_4.signed_size):
         try:
             world.with_quote(at, bytes([world.evidence.quote[at] ^ 1])).judge()
         except Refused:
@@ -244,7 +253,7 @@ def test_no_byte_of_header_and_report_can_be_flipped() -> None:
 def test_bytes_behind_the_report_change_the_identity_of_no_evidence() -> None:
     world, taken = honest_world(), 0
     identity = world.judge().identity
-    for at in range(SIGNED_SIZE, len(world.evidence.quote)):
+    for at in range(TDX_4.signed_size, len(world.evidence.quote)):
         try:
             assert world.with_quote(at, bytes([world.evidence.quote[at] ^ 0x80])).judge().identity == identity
         except Refused:
@@ -270,10 +279,10 @@ def test_two_machines_on_one_platform_are_told_apart_by_what_they_hold() -> None
 
 
 def test_a_simulated_quote_never_reads_hardware_whatever_is_pinned() -> None:
-    intel = EvidencePolicy(roots=(), hardware=True)
+    intel = IntelPolicy(roots=(), hardware=True)
     with pytest.raises(Refused, match="neither Intel's nor"):
         judged_by(honest_world(), intel).judge()
-    both = EvidencePolicy(roots=(other_pki().root_digest, pki().root_digest))
+    both = IntelPolicy(roots=(other_pki().root_digest, pki().root_digest))
     assert judged_by(honest_world(), both).judge().assurance == "simulated"
 
 
@@ -282,7 +291,7 @@ def test_a_register_that_must_be_zero_cannot_be_set_even_by_the_platforms_owner(
     class Setting(SimulatedMachine):
         def _report(self, report_data: bytes) -> bytes:
             report = bytearray(super()._report(report_data))
-            report[FIELDS[name][0]] = 1
+            report[TDX_4.fields[name][0]] = 1
             return bytes(report)
 
     with pytest.raises(Refused, match=f"{name} is 01"):
@@ -290,4 +299,5 @@ def test_a_register_that_must_be_zero_cannot_be_set_even_by_the_platforms_owner(
 
 
 def test_fields_of_the_report_lie_where_the_flips_reach_them() -> None:
-    assert HEADER_SIZE + sum(size for _, size in FIELDS.values()) == SIGNED_SIZE
+    for kind in (TDX_4, TDX_5_15):
+        assert sum(size for _, size in kind.fields.values()) == kind.size

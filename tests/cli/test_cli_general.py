@@ -20,6 +20,7 @@ GROUPS = {
     "network": ("init",),
     "chain": ("up", "deploy", "status"),
     "store": ("put", "get", "root", "fsck"),
+    "evidence": ("verify",),
     "bench": ("training",),
 }
 EXPLAINED = (*COMMANDS, *(f"{group} {member}" for group, members in GROUPS.items() for member in members))

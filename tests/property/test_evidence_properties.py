@@ -6,7 +6,8 @@ from dataclasses import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attestrain.appraise.quote import SIGNED_SIZE, Quote
+from attestrain.appraise.intel.bodies import TDX_4
+from attestrain.appraise.intel.quote import Quote
 from attestrain.appraise.refused import Refused
 from attestrain.errors import FormatError
 from attestrain.record.evidence import Event, Evidence, replay
@@ -32,7 +33,7 @@ def test_bytes_that_are_no_evidence_are_refused_and_nothing_worse(data: st.DataO
 
 @given(st.binary(max_size=1000))
 def test_bytes_that_are_no_quote_are_refused_and_nothing_worse(tail: bytes) -> None:
-    signed = honest_world().evidence.quote[:SIGNED_SIZE]
+    signed = honest_world().evidence.quote[: TDX_4.signed_size]
     for data in (tail, signed + tail):
         with suppress(Refused):
             Quote.from_bytes(data)
@@ -45,7 +46,7 @@ def test_a_flipped_byte_of_a_quote_is_refused_or_changes_nothing(at: int, flip: 
     with suppress(Refused):
         changed = world.with_quote(at, bytes([world.evidence.quote[at] ^ flip])).judge()
         assert changed == world.judge()
-        assert at >= SIGNED_SIZE
+        assert at >= TDX_4.signed_size
 
 
 @given(st.sampled_from([item.name for item in fields(honest_world().evidence.collateral)]), st.integers(0), FLIP)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from attestrain.appraise.appraisal import Appraisal, Binding, Measured, appraise
-from attestrain.appraise.policy import EvidencePolicy
+from attestrain.appraise.intel.policy import IntelPolicy
 from attestrain.attester.pki import DevPki
 from attestrain.attester.platform import Platform
 from attestrain.attester.simulator import SimulatedMachine
@@ -76,7 +76,7 @@ class World:
     evidence: Evidence
     binding: Binding
     measured: Measured
-    policy: EvidencePolicy
+    policy: IntelPolicy
     at: int = NOW
 
     def judge(self) -> Appraisal:
@@ -109,7 +109,7 @@ def quoted(machine: SimulatedMachine, binding: Binding, events: tuple[Event, ...
 def world_of(machine: SimulatedMachine, root: Digest) -> World:
     """Honest evidence of ``machine``, judged by who pins ``root``."""
     binding, measured = honest_binding(), honest_measured()
-    return World(quoted(machine, binding, events_of(measured)), binding, measured, EvidencePolicy(roots=(root,)))
+    return World(quoted(machine, binding, events_of(measured)), binding, measured, IntelPolicy(roots=(root,)))
 
 
 @functools.cache

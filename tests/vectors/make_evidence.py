@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from attestrain.appraise.appraisal import Appraisal, Binding, Measured, appraise
-from attestrain.appraise.policy import EvidencePolicy
+from attestrain.appraise.intel.policy import IntelPolicy
 from attestrain.appraise.refused import Refused
 from attestrain.attester.pki import DevPki
 from attestrain.attester.simulator import SimulatedMachine
@@ -61,7 +61,7 @@ class Case:
         digests = {name: parse_digest(value) for name, value in self.measured.items()}
         digests["run_spec"] = RunId(digests["run_spec"])
         evidence = Evidence.from_bytes(canonical(self.evidence))
-        policy = EvidencePolicy(roots=tuple(map(parse_digest, self.roots)))
+        policy = IntelPolicy(roots=tuple(map(parse_digest, self.roots)))
         return appraise(evidence, read_binding(self.binding), Measured(**digests), policy, self.at)  # type: ignore[arg-type]
 
     def changed(self, path: list[str | int], value: Any) -> Case:

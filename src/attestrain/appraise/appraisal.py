@@ -1,7 +1,7 @@
 """The appraisal: what a piece of evidence says about one session key, or why it is refused.
 
 1. The quote is a TDX quote of a guest that cannot be debugged or moved.
-2. A known root vouches for it, with collateral of its time (`appraise.authentic`).
+2. A known root vouches for it, with collateral of its time (`appraise.intel.authentic`).
 3. It is bound to this session key, participant, run, slot and block: nobody else's evidence serves, nor an old one.
 4. RTMR3 is what its event log replays to, and the events are what this run requires.
 5. The other registers have the values that the policy names.
@@ -14,22 +14,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from attestrain.appraise.authentic import authenticate
-from attestrain.appraise.policy import EvidencePolicy
-from attestrain.appraise.quote import CONFIGURATION, IMAGE, REGISTERS, Quote
-from attestrain.appraise.refused import Refused, require
+from attestrain.appraise.intel.authentic import authenticate
+from attestrain.appraise.intel.guest import check_guest, check_registers
+from attestrain.appraise.intel.policy import IntelPolicy
+from attestrain.appraise.intel.quote import Quote
+from attestrain.appraise.refused import require
 from attestrain.record.digest import Digest
-from attestrain.record.evidence import MEASURED, REGISTER_SIZE, Event, Evidence, replay, report_data
+from attestrain.record.evidence import MEASURED, Event, Evidence, replay, report_data
 from attestrain.record.names import Address, KeyEpoch, RunId, Worker
-
-DEBUG = 0xFF
-"""TD attributes TUD: a bit of these opens the guest to its host."""
-MIGRATABLE = 1 << 29
-"""TD attribute: the guest may move to another platform, which the quote does not name."""
-HARMLESS = 1 << 27 | 1 << 28 | 1 << 30 | 1 << 31 | 1 << 63
-"""TD attributes that take nothing from the guest's isolation: LASS, SEPT_VE_DISABLE, PKS, KL, PERFMON."""
-
-ZERO = (bytes(REGISTER_SIZE),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +97,7 @@ def root_of(evidence: Evidence) -> Digest:
     return Quote.from_bytes(evidence.quote).root
 
 
-def appraise(evidence: Evidence, binding: Binding, measured: Measured, policy: EvidencePolicy, at: int) -> Appraisal:
+def appraise(evidence: Evidence, binding: Binding, measured: Measured, policy: IntelPolicy, at: int) -> Appraisal:
     """Judge evidence.
 
     Args:
@@ -119,27 +111,14 @@ def appraise(evidence: Evidence, binding: Binding, measured: Measured, policy: E
         Refused: naming what was observed and what is required.
     """
     quote = Quote.from_bytes(evidence.quote)
+    require(quote.kind.is_tdx, f"a session key is bound by a TDX quote, not by one of format {quote.kind.format}")
     check_guest(quote)
     origin = authenticate(quote, evidence.collateral, policy, at)
     check_bound(quote, evidence, binding)
-    notes = [*check_measured(quote, evidence, measured), *check_registers(quote, policy)]
+    notes = check_measured(quote, evidence, measured)
+    notes += [f"{name} not checked: no reference value" for name in check_registers(quote, policy)]
     notes += [f"advisory {name} concerns the platform" for name in origin.advisories]
     return Appraisal(origin.assurance, origin.root, origin.platform, quote.identity, origin.tcb_status, tuple(notes))
-
-
-def check_guest(quote: Quote) -> None:
-    """The guest is closed to its host, stays on its platform, and runs under Intel's TDX module.
-
-    Raises:
-        Refused: it does not.
-    """
-    attributes = int.from_bytes(quote.field("tdattributes"), "little")
-    require(not attributes & DEBUG, f"the guest can be debugged: attributes {attributes:#x}")
-    require(not attributes & MIGRATABLE, f"the guest can be migrated: attributes {attributes:#x}")
-    require(not attributes & ~HARMLESS, f"the guest has unknown attributes: {attributes:#x}")
-    for name in ("mrsignerseam", "seamattributes"):
-        value = quote.field(name)
-        require(not any(value), f"{name} is {value.hex()}, not zero as for Intel's TDX module")
 
 
 def check_bound(quote: Quote, evidence: Evidence, binding: Binding) -> None:
@@ -185,19 +164,3 @@ def _check_event(event: Event, required: Digest) -> None:
 
 def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names)[:300] or "nothing"
-
-
-def check_registers(quote: Quote, policy: EvidencePolicy) -> list[str]:
-    """Registers have values that the policy names, configuration is zero otherwise. Returns what was not checked.
-
-    Raises:
-        Refused: one has another value, or the policy names a register that does not exist.
-    """
-    if strangers := sorted(policy.registers.keys() - set(REGISTERS)):
-        raise Refused(f"the policy names registers that do not exist: {', '.join(strangers)}")
-    for name in REGISTERS:
-        allowed = policy.registers.get(name, ZERO if name in CONFIGURATION else None)
-        if allowed is not None:
-            value, listed = quote.field(name), " or ".join(item.hex() for item in allowed) or "nothing"
-            require(value in allowed, f"{name} is {value.hex()}, not {listed}")
-    return [f"{name} not checked: no reference value" for name in IMAGE if name not in policy.registers]

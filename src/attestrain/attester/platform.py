@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-from attestrain.appraise.quote import pem
+from attestrain.appraise.intel.quote import pem
 from attestrain.attester.p256 import read_secret, secret_hex
 from attestrain.errors import FormatError
 from attestrain.record.canonical import canonical, parse

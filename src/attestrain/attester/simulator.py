@@ -11,19 +11,15 @@ import secrets
 import struct
 from collections.abc import Sequence
 
-from attestrain.appraise.quote import (
-    CERTIFIED_BY_CHAIN,
-    CERTIFIED_BY_QE,
-    FIELDS,
+from attestrain.appraise.intel.bodies import (
+    ENCLAVE_SIZE,
     HEADER_SIZE,
     KEY_TYPE,
-    QE_REPORT_SIZE,
     QE_VENDOR,
-    REPORT_SIZE,
-    TEE_TDX,
-    VERSION,
-    sized,
+    TDX_4,
+    Kind,
 )
+from attestrain.appraise.intel.quote import CERTIFIED_BY_CHAIN, CERTIFIED_BY_QE, sized
 from attestrain.attester.p256 import new_key, public_bytes, sign_raw
 from attestrain.attester.platform import (
     CPU_SVN,
@@ -55,10 +51,12 @@ class SimulatedMachine:
     Args:
         platform: what a network's `DevPki` provisioned.
         attributes: TD attributes. Bit 0 makes a guest that can be debugged, which no appraisal takes.
+        kind: of its quotes: `bodies.TDX_4`, as most platforms give, or one of version 5.
     """
 
-    def __init__(self, platform: Platform, *, attributes: int = SEPT_VE_DISABLE) -> None:
+    def __init__(self, platform: Platform, *, attributes: int = SEPT_VE_DISABLE, kind: Kind = TDX_4) -> None:
         self._platform = platform
+        self._kind = kind
         self._attributes = attributes
         self._key = new_key()
         self._certification = self._certify()
@@ -97,14 +95,17 @@ class SimulatedMachine:
     def _quote(self, report_data: bytes) -> bytes:
         if len(report_data) != REPORT_DATA_SIZE:
             raise UsageError(f"report data of {len(report_data)} bytes are not {REPORT_DATA_SIZE}")
-        header = struct.pack("<HHIHH", VERSION, KEY_TYPE, TEE_TDX, 0, 0) + QE_VENDOR
-        signed = header.ljust(HEADER_SIZE, b"\0") + self._report(report_data)
+        kind = self._kind
+        header = (struct.pack("<HHIHH", kind.version, KEY_TYPE, kind.tee, 0, 0) + QE_VENDOR).ljust(HEADER_SIZE, b"\0")
+        if kind.type:
+            header += struct.pack("<HI", kind.type, kind.size)
+        signed = header + self._report(report_data)
         signature = sign_raw(self._key, signed) + public_bytes(self._key) + self._certification
         return signed + sized(signature)
 
     def _report(self, report_data: bytes) -> bytes:
-        """A TD report 1.0."""
-        report = bytearray(REPORT_SIZE)
+        """A TD report."""
+        report = bytearray(self._kind.size)
         values = {
             "tee_tcb_svn": TEE_SVN,
             "mrseam": MODULE,
@@ -114,8 +115,10 @@ class SimulatedMachine:
             "rtmr3": self._register,
             "report_data": report_data,
         }
+        if "tee_tcb_svn2" in self._kind.fields:
+            values["tee_tcb_svn2"] = TEE_SVN  # the module that runs now is the one that started the guest
         for name, value in values.items():
-            offset, size = FIELDS[name]
+            offset, size = self._kind.fields[name]
             report[offset : offset + size] = value
         return bytes(report)
 
@@ -132,7 +135,7 @@ class SimulatedMachine:
 
 def _enclave_report(bound: bytes) -> bytes:
     """An SGX enclave report (Intel SDM, volume 3D, table 38-21) of the quoting enclave, bound to its key."""
-    report = bytearray(QE_REPORT_SIZE)
+    report = bytearray(ENCLAVE_SIZE)
     report[0:16] = CPU_SVN
     report[48:64] = QE_ATTRIBUTES
     report[64:96] = QE_MRENCLAVE

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attestrain.cli.inspect import show_facts
+from attestrain.cli.keyfile import open_key
 from attestrain.cli.options import Json, Quiet, examples
 from attestrain.cli.terminal import emit, say, show, shown_path
 from attestrain.errors import FormatError, Refuted, UsageError
@@ -158,7 +159,7 @@ def deploy(
         _wei("bond", bond),
         _wei("fine", fine),
     )
-    signing = _open_key(key, passphrase)
+    signing = open_key(key, passphrase)
     say(f"deploying as {signing.address}", quiet=quiet)
     deployment = _deploy(rpc, signing, terms, out, finality)
     facts: dict[str, Any] = {"deployment": str(out), "chain_id": deployment.chain_id, **deployment.contracts}
@@ -183,15 +184,6 @@ def _deploy(rpc: str, signing: SigningKey, terms: Terms, out: Path, rule: str | 
     write_atomic(out, deployment.to_bytes())
     shutil.rmtree(outbox, ignore_errors=True)
     return deployment
-
-
-def _open_key(path: Path, passphrase: Path | None) -> SigningKey:
-    """The key, its passphrase from a file or from the terminal, never from the command line."""
-    from attestrain.store.keystore import load_key, read_private
-
-    if passphrase is not None:
-        return load_key(path, read_private(passphrase).decode("utf-8", "replace").rstrip("\r\n"))
-    return load_key(path, str(typer.prompt("passphrase", hide_input=True, err=True)))
 
 
 @app.command("status", short_help="See what a chain holds.", epilog=STATUS)

@@ -24,6 +24,7 @@ from attestrain.cli import (
     chain,
     demo,
     doctor,
+    evidence,
     init,
     inspect,
     join,
@@ -60,6 +61,7 @@ for command in (init, demo, train, node, join, watch, verify, replay, report, in
 app.add_typer(network.app, name="network", short_help=network.SUMMARY)
 app.add_typer(chain.app, name="chain", short_help=chain.SUMMARY)
 app.add_typer(store.app, name="store", short_help=store.SUMMARY)
+app.add_typer(evidence.app, name="evidence", short_help=evidence.SUMMARY)
 app.add_typer(bench.app, name="bench", short_help=bench.SUMMARY)
 
 

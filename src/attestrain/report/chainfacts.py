@@ -76,7 +76,7 @@ def read_deployment(document: Json, data: bytes) -> Json:
 
 def read_evidence(document: Json, data: bytes) -> Json:
     """Evidence: the root that it hangs from, the moment it names, and everything measured."""
-    from attestrain.appraise.quote import IMAGE, Quote
+    from attestrain.appraise.intel.quote import Quote
     from attestrain.appraise.refused import Refused
 
     evidence = Evidence.from_bytes(data)
@@ -84,13 +84,15 @@ def read_evidence(document: Json, data: bytes) -> Json:
         quote = Quote.from_bytes(evidence.quote)
     except Refused as error:
         raise FormatError(f"evidence holds no quote: {error}") from error
+    if not quote.kind.is_tdx:
+        raise FormatError("evidence holds a quote of an enclave, not of a guest")
     return {
         "format": EVIDENCE_FORMAT,
         "digest": sha256(data).hex(),
         "quote bytes": len(evidence.quote),
         "root": quote.root.hex(),
         "report data": quote.field("report_data").hex(),
-        "image": {name: quote.field(name).hex() for name in IMAGE},
+        "image": {name: quote.field(name).hex() for name in quote.kind.image},
         "rtmr3": quote.field("rtmr3").hex(),
         "events": [{"event": event.name, "value": event.payload} for event in evidence.events],
         "block": {"number": evidence.block_number, "hash": evidence.block_hash.hex()},

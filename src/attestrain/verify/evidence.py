@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from attestrain.appraise.appraisal import Appraisal, Binding, Measured, appraise, root_of
-from attestrain.appraise.policy import EvidencePolicy
+from attestrain.appraise.intel.policy import IntelPolicy
 from attestrain.appraise.refused import Refused
 from attestrain.record.bundle import Bundle, evidence_path
 from attestrain.record.chain import EnrolmentFact
@@ -97,7 +97,7 @@ def appraise_key(spec: RunSpec, given: Given, roots: tuple[Digest, ...] | None) 
     )
     measured = Measured(package=spec.code, run_spec=spec.run_id, dataset=spec.dataset, environment=join.environment)
     try:
-        policy = EvidencePolicy(roots=(root_of(given.evidence),) if roots is None else roots)
+        policy = IntelPolicy(roots=(root_of(given.evidence),) if roots is None else roots)
         return appraise(given.evidence, binding, measured, policy, fact.timestamp)
     except Refused as error:
         raise Contradiction(f"the evidence of {join.role} {join.worker}: {error}") from error

@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
-from attestrain.appraise.policy import DAY, EvidencePolicy
-from attestrain.appraise.quote import Quote
+from attestrain.appraise.intel.policy import DAY, IntelPolicy
+from attestrain.appraise.intel.quote import Quote
+from attestrain.appraise.intel.statements import read_statement
 from attestrain.appraise.refused import Refused, require
 from attestrain.appraise.signatures import check_signed, public_key, read_chain, read_revocations, shown
-from attestrain.errors import FormatError
-from attestrain.record.canonical import parse_any_form
 from attestrain.record.digest import sha256
-from attestrain.record.evidence import MAX_STATEMENT, Collateral
+from attestrain.record.evidence import Collateral
 
 SKEW = DAY
 """Seconds by which collateral may be issued after the evidence's time: clocks of chains and makers differ."""
@@ -37,7 +36,7 @@ class _Period:
     expires: int
 
 
-def check_collateral(quote: Quote, collateral: Collateral, policy: EvidencePolicy, at: int) -> x509.Certificate:
+def check_collateral(quote: Quote, collateral: Collateral, policy: IntelPolicy, at: int) -> x509.Certificate:
     """Check that the collateral is of the quote's root and of the time ``at``, and does not revoke the platform.
 
     Returns:
@@ -73,7 +72,7 @@ def _check_revocations(quote: Quote, collateral: Collateral, chain: tuple[x509.C
         require(found is None, f"{what} revokes the platform's certificate {serial:x}")
 
 
-def _check_statements(collateral: Collateral, policy: EvidencePolicy, at: int) -> None:
+def _check_statements(collateral: Collateral, policy: IntelPolicy, at: int) -> None:
     tcb = (collateral.tcb_info_issuer_chain, collateral.tcb_info, collateral.tcb_info_signature)
     enclave = (collateral.qe_identity_issuer_chain, collateral.qe_identity, collateral.qe_identity_signature)
     signers: dict[tuple[bytes, ...], x509.Certificate] = {}
@@ -91,7 +90,7 @@ def _check_period(period: _Period, at: int) -> None:
         raise Refused(f"{period.what} expired at {shown(period.expires)}, before the evidence of {shown(at)}")
 
 
-def _check_age(period: _Period, policy: EvidencePolicy, at: int) -> None:
+def _check_age(period: _Period, policy: IntelPolicy, at: int) -> None:
     _check_period(period, at)
     if at - period.issued > policy.most_age:
         age = f"{(at - period.issued) // DAY} days old, not at most {policy.most_age // DAY}"
@@ -106,10 +105,10 @@ def _list_period(revoked: x509.CertificateRevocationList, what: str) -> _Period:
 
 
 def _statement_period(text: str, what: str) -> _Period:
+    document = read_statement(text, what)
     try:
-        document = parse_any_form(text.encode(), max_bytes=MAX_STATEMENT)
         issued, expires = (_seconds(document[key]) for key in ("issueDate", "nextUpdate"))
-    except (FormatError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise Refused(f"{what} cannot be read: {error}") from error
     return _Period(what, issued, expires)
 

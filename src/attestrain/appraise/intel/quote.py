@@ -1,7 +1,7 @@
-"""TDX quotes, read by ourselves: version 4 with a TD report 1.0.
+"""Intel's quotes, read by ourselves: of TDX guests, versions 4 and 5, and of SGX enclaves, version 3.
 
-Layout: Intel, "TDX DCAP Quoting Library API", appendix 3 (quote format), and "Intel TDX Module Base Architecture
-Specification" for the report's fields. Reading proves nothing yet; `appraise.authentic` does.
+Behind header and body, which `bodies` reads, all have the same parts: a signature, the key that made it, and who
+vouches for that key. Reading proves nothing yet; `appraise.intel.authentic` does.
 """
 
 from __future__ import annotations
@@ -13,53 +13,16 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from attestrain.appraise.intel.bodies import ENCLAVE, ENCLAVE_SIZE, Kind, read_kind
 from attestrain.appraise.refused import Refused, require
 from attestrain.appraise.signatures import UNREADABLE
 from attestrain.record.digest import Digest, sha256
 from attestrain.record.evidence import MAX_CHAIN, MAX_QUOTE
 
-VERSION = 4
-KEY_TYPE = 2
-"""Attestation keys are ECDSA over P-256."""
-TEE_TDX = 0x81
-QE_VENDOR = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
-"""Intel's quoting enclave."""
-HEADER_SIZE = 48
-REPORT_SIZE = 584
-"""A TD report 1.0."""
-SIGNED_SIZE = HEADER_SIZE + REPORT_SIZE
-"""What the attestation key signs. Everything behind it has spellings that verify just as well."""
 POINT_SIZE = 64
 """Bytes of a P-256 signature, and of a public point."""
-QE_REPORT_SIZE = 384
-QE_REPORT_DATA = 320
-"""Where the report data of a quoting enclave's report begin."""
 CERTIFIED_BY_QE, CERTIFIED_BY_CHAIN = 6, 5
 """Types of certification data: a quoting enclave's report; a PCK certificate chain in PEM."""
-
-FIELDS: dict[str, tuple[int, int]] = {
-    "tee_tcb_svn": (0, 16),
-    "mrseam": (16, 48),
-    "mrsignerseam": (64, 48),
-    "seamattributes": (112, 8),
-    "tdattributes": (120, 8),
-    "xfam": (128, 8),
-    "mrtd": (136, 48),
-    "mrconfigid": (184, 48),
-    "mrowner": (232, 48),
-    "mrownerconfig": (280, 48),
-    "rtmr0": (328, 48),
-    "rtmr1": (376, 48),
-    "rtmr2": (424, 48),
-    "rtmr3": (472, 48),
-    "report_data": (520, 64),
-}
-"""Fields of a TD report 1.0: offset and size."""
-IMAGE = ("mrtd", "rtmr0", "rtmr1", "rtmr2")
-"""Registers of firmware, loader and kernel: they take reference values of an image."""
-CONFIGURATION = ("mrconfigid", "mrowner", "mrownerconfig")
-"""Registers that the host chooses: zero unless a policy names other values."""
-REGISTERS = (*IMAGE, *CONFIGURATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +30,8 @@ class Quote:
     """A quote.
 
     Attributes:
-        signed: header and TD report, the only part without a second spelling.
+        kind: what it is about, and where the fields lie.
+        signed: header and body, the only part without a second spelling.
         signature: of the attestation key over it.
         key: the attestation key's public point.
         enclave: report of the quoting enclave, which made that key.
@@ -76,6 +40,7 @@ class Quote:
         chain: the PCK certificate chain (DER), leaf first, root last.
     """
 
+    kind: Kind
     signed: bytes
     signature: bytes
     key: bytes
@@ -89,27 +54,29 @@ class Quote:
         """Read a quote.
 
         Raises:
-            Refused: it is not a TDX quote of version 4, or malformed, cut short or too large.
+            Refused: it is of no kind of `bodies.KINDS`, malformed, cut short or too large.
         """
         require(len(data) <= MAX_QUOTE, f"the quote has {len(data)} bytes, more than {MAX_QUOTE}")
+        kind = read_kind(data)
         reader = _Reader(data)
-        signed = reader.take(SIGNED_SIZE, "header and TD report")
-        _check_header(signed)
+        signed = reader.take(kind.signed_size, "header and report")
         rest = _Reader(reader.sized("signature data"))
         signature, key = (rest.take(POINT_SIZE, "signature and attestation key") for _ in range(2))
-        inner = _Reader(_certification(rest, CERTIFIED_BY_QE))
-        enclave = inner.take(QE_REPORT_SIZE, "quoting enclave's report")
+        inner = _Reader(_certification(rest, CERTIFIED_BY_QE)) if kind.is_tdx else rest
+        enclave = inner.take(ENCLAVE_SIZE, "quoting enclave's report")
         enclave_signature = inner.take(POINT_SIZE, "quoting enclave's signature")
         authentication = inner.take(inner.number("H", "authentication data"), "authentication data")
         chain = _read_chain(_certification(inner, CERTIFIED_BY_CHAIN))
-        return cls(signed, signature, key, enclave, enclave_signature, authentication, chain)
+        return cls(kind, signed, signature, key, enclave, enclave_signature, authentication, chain)
 
     def to_bytes(self) -> bytes:
         """The quote in one fixed spelling: what we did not read is not in it, so no other parser finds it either."""
         chain = struct.pack("<H", CERTIFIED_BY_CHAIN) + sized("".join(map(pem, self.chain)).encode())
         authentication = struct.pack("<H", len(self.authentication)) + self.authentication
-        enclave = sized(self.enclave + self.enclave_signature + authentication + chain)
-        return self.signed + sized(self.signature + self.key + struct.pack("<H", CERTIFIED_BY_QE) + enclave)
+        enclave = self.enclave + self.enclave_signature + authentication + chain
+        if self.kind.is_tdx:  # version 3 has these parts as they are
+            enclave = struct.pack("<H", CERTIFIED_BY_QE) + sized(enclave)
+        return self.signed + sized(self.signature + self.key + enclave)
 
     @property
     def root(self) -> Digest:
@@ -122,9 +89,14 @@ class Quote:
         return sha256(self.signed)
 
     def field(self, name: str) -> bytes:
-        """A field of the TD report, by the names of `FIELDS`."""
-        offset, size = FIELDS[name]
-        return self.signed[HEADER_SIZE + offset : HEADER_SIZE + offset + size]
+        """A field of the body, by the names of the kind's fields."""
+        offset, size = self.kind.fields[name]
+        return self.signed[self.kind.start + offset : self.kind.start + offset + size]
+
+    def enclave_field(self, name: str) -> bytes:
+        """A field of the quoting enclave's report, by the names of `bodies.ENCLAVE`."""
+        offset, size = ENCLAVE[name]
+        return self.enclave[offset : offset + size]
 
 
 def sized(data: bytes) -> bytes:
@@ -160,15 +132,6 @@ class _Reader:
     def sized(self, what: str) -> bytes:
         """The next bytes, as many as the u32 before them says."""
         return self.take(self.number("I", what), what)
-
-
-def _check_header(signed: bytes) -> None:
-    version, key_type, tee = struct.unpack_from("<HHI", signed)
-    require(version == VERSION, f"the quote has version {version}, not {VERSION}")
-    require(key_type == KEY_TYPE, f"the quote's attestation key is of type {key_type}, not {KEY_TYPE}")
-    require(tee == TEE_TDX, f"the quote is of TEE type {tee:#x}, not {TEE_TDX:#x} (TDX)")
-    vendor = signed[12:28]
-    require(vendor == QE_VENDOR, f"the quote names quoting enclave vendor {vendor.hex()}, not {QE_VENDOR.hex()}")
 
 
 def _read_chain(pem: bytes) -> tuple[bytes, ...]:
