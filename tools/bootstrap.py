@@ -55,7 +55,9 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv", help="folder of the environment")
-    parser.add_argument("--extras", default="availability,dev,node,store,train", help="extras of pyproject.toml, comma-separated")
+    parser.add_argument(
+        "--extras", default="availability,dev,node,store,train", help="extras of pyproject.toml, comma-separated"
+    )
     parser.add_argument("--torch", choices=sorted(DOWNLOAD_MB), default="cpu", help="which build of torch is wanted")
     parser.add_argument("--torch-index", default="", help="package index that holds the wanted build")
     parser.add_argument("--pip-args", default="", help="further options for pip install")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attestrain.appraise.quote import FIELDS, HEADER_SIZE
+from attestrain.appraise.intel.bodies import read_kind
 
 DATA = Path(__file__).parents[1] / "data/logs"
 
@@ -15,7 +15,8 @@ def sample(name: str) -> bytes:
 
 
 def registers(name: str) -> dict[int, bytes]:
-    """RTMR0 to RTMR3 of a genuine quote, by where `appraise.quote` finds them."""
-    report = sample(name)[HEADER_SIZE:]
-    places = [FIELDS[f"rtmr{number}"] for number in range(4)]
+    """RTMR0 to RTMR3 of a genuine quote, by where `appraise.intel.bodies` says they lie."""
+    quote = sample(name)
+    kind = read_kind(quote)
+    report, places = quote[kind.start :], [kind.fields[f"rtmr{number}"] for number in range(4)]
     return {number: report[offset : offset + size] for number, (offset, size) in enumerate(places)}

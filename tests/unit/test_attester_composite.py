@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from attestrain.appraise.attestation import Attestation
+from attestrain.appraise.intel.quote import pem
 from attestrain.appraise.nvidia.files import read_pem_chain
 from attestrain.appraise.nvidia.gpu import appraise_gpu
-from attestrain.appraise.quote import pem
 from attestrain.appraise.refused import Refused
 from attestrain.attester.composite import gpu_event, gpu_nonce
 from attestrain.attester.nvml import GpuReport

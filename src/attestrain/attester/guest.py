@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from attestrain.appraise.quote import Quote
+from attestrain.appraise.intel.quote import Quote
 from attestrain.attester import configfs, registers
 from attestrain.errors import UsageError
 from attestrain.record.digest import Digest
