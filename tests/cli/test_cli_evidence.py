@@ -17,6 +17,8 @@ from tests.unit.evidence_world import DAY, NOW, VECTORS, honest_world, pki
 
 TEE = VECTORS / "tee"
 genuine = pytest.mark.skipif(not TEE.is_dir(), reason="genuine quotes are not here: set ATTESTRAIN_VECTORS")
+LOGS = Path(__file__).parents[1] / "data/logs"
+NITRO_TIME = "2025-12-25T16:10:00Z"
 OLDER = ("--collateral", TEE / "dcap-qvl/tdx_quote_collateral.json", "--at", "1752919234")
 NEWER = ("--collateral", TEE / "dcap-qvl/tdx_quote_outdated_collateral.json", "--at", "2026-03-20T10:41:14Z")
 
@@ -146,6 +148,28 @@ def test_genuine_files_get_their_verdict(
     result = call("evidence", "verify", TEE / name, *options)
     assert result.code == code
     assert text in " ".join(result.out.split())
+
+
+@genuine
+def test_a_dstack_report_shows_what_its_log_measured(call: Call, tmp_path: Path) -> None:
+    report = json.loads((TEE / "dstack/quote-report.json").read_text())
+    honest = call("evidence", "verify", TEE / "dstack/quote-report.json", *NEWER)
+    assert "28 events give RTMR0, RTMR1, RTMR2, RTMR3" in " ".join(honest.out.split())
+    assert "compose-hash" in honest.out
+
+    report["event_log"] = json.dumps(json.loads(report["event_log"])[:-1])
+    shorter = tmp_path / "shorter.json"
+    shorter.write_text(json.dumps(report))
+    refuted = call("evidence", "verify", shorter, *NEWER)
+    assert refuted.code == 4
+    assert "but the events give" in refuted.out
+
+
+@pytest.mark.parametrize("name", ["nitro.bin", "tpm-quote.bin"])
+def test_what_is_unsupported_for_training_is_no_verdict_of_ours(call: Call, name: str) -> None:
+    result = call("evidence", "verify", LOGS / name, "--at", NITRO_TIME)
+    assert result.code == 5
+    assert "unsupported for training" in " ".join(result.out.split())
 
 
 def test_a_verdict_is_written_as_a_signed_token(call: Call, document: Path, policy: Path, tmp_path: Path) -> None:

@@ -13,9 +13,12 @@ from attestrain.appraise.amd.wrapped import judge_envelope, judge_report
 from attestrain.appraise.attestation import Attestation
 from attestrain.appraise.intel import wrapped
 from attestrain.appraise.intel.policy import IntelPolicy
+from attestrain.appraise.nitro.appraisal import appraise_nitro
+from attestrain.appraise.nitro.document import is_nitro
 from attestrain.appraise.nvidia.wrapped import is_devices, judge_device
 from attestrain.appraise.policy import EvidencePolicy, check_common
-from attestrain.errors import FormatError
+from attestrain.appraise.tpm.quote import is_tpm_quote, read_tpm_quote
+from attestrain.errors import FormatError, PolicyNotMet
 
 MAX_FILE = 1 << 24
 """Largest file of evidence, in bytes: eight GPUs and their switches have 200 thousand."""
@@ -49,6 +52,15 @@ def _amd(judge: Callable[[bytes, bytes | None, AmdPolicy, int], Attestation]) ->
     return lambda data, beside, policy, at: judge(data, beside, policy.amd, at)
 
 
+def _judge_nitro(data: bytes, beside: bytes | None, policy: EvidencePolicy, at: int) -> Attestation:
+    found = appraise_nitro(data, at)
+    raise PolicyNotMet(f"a Nitro document of module {found.platform}, {found.assurance}: {found.unchecked[0]}")
+
+
+def _judge_tpm(data: bytes, beside: bytes | None, policy: EvidencePolicy, at: int) -> Attestation:
+    raise PolicyNotMet(f"a TPM quote, whose signature is not part of it: {read_tpm_quote(data).verdict}")
+
+
 FORMATS: tuple[Format, ...] = (
     Format("attestrain evidence", wrapped.is_document, _intel(wrapped.judge_document)),
     Format("dstack quote report", wrapped.is_dstack, _intel(wrapped.judge_dstack)),
@@ -56,6 +68,8 @@ FORMATS: tuple[Format, ...] = (
     Format("SEV-SNP report", is_snp, _amd(judge_report)),
     Format("SEV-SNP report in Azure's envelope", is_hcl, _amd(judge_envelope)),
     Format("NVIDIA device", is_devices, lambda data, beside, policy, at: judge_device(data, policy.nvidia, at)),
+    Format("AWS Nitro document", is_nitro, _judge_nitro),
+    Format("TPM quote", is_tpm_quote, _judge_tpm),
 )
 """In the order in which they are tried."""
 

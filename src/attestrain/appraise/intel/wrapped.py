@@ -11,6 +11,8 @@ from attestrain.appraise.intel.guest import check_guest
 from attestrain.appraise.intel.policy import IntelPolicy
 from attestrain.appraise.intel.quote import Quote
 from attestrain.appraise.intel.spelled import read_collateral
+from attestrain.appraise.logs.dstack import read_dstack
+from attestrain.appraise.logs.findings import appraise_log
 from attestrain.appraise.refused import require
 from attestrain.errors import FormatError, Undecided
 from attestrain.record.canonical import parse_any_form
@@ -85,7 +87,7 @@ _UNBOUND = ("whose session key the quote binds: `attestrain verify` compares it 
 
 
 def judge_dstack(data: bytes, collateral: bytes | None, policy: IntelPolicy, at: int) -> Attestation:
-    """Judge the quote in a report of dstack's agent (its API's answer to GetQuote).
+    """Judge the quote in a report of dstack's agent (its API's answer to GetQuote), and the event log beside it.
 
     Raises:
         Refused: naming what was observed and what is required.
@@ -98,7 +100,23 @@ def judge_dstack(data: bytes, collateral: bytes | None, policy: IntelPolicy, at:
         said = _hex(document["report_data"], "report_data")
         same = found.report_data == said.ljust(len(found.report_data), b"\0")
         require(same, f"report_data is {said.hex()} in the report, but {found.report_data.hex()} in the quote")
-    return found
+    return _with_log(found, document.get("event_log"))
+
+
+def _with_log(found: Attestation, log: object) -> Attestation:
+    if not isinstance(log, str):
+        raise FormatError("the report's event_log is no text")
+    stated = {
+        number: found.measurements[f"rtmr{number}"] for number in range(4) if f"rtmr{number}" in found.measurements
+    }
+    findings = appraise_log(read_dstack(log.encode()), stated)
+    named = tuple(f"{name} {values[0].hex()[:64]}" for name, values in findings.named.items() if name in _NAMED)
+    unchecked = tuple(item for item in found.unchecked if not item.startswith("rtmr3"))
+    return replace(found, proven=(*found.proven, *findings.proven, *named), unchecked=(*unchecked, *findings.unchecked))
+
+
+_NAMED = ("app-id", "compose-hash", "os-image-hash", "instance-id")
+"""What dstack measures about the application that a guest runs."""
 
 
 def _hex(value: object, where: str) -> bytes:
