@@ -13,10 +13,9 @@ from attestrain.record.digest import sha256
 from attestrain.record.keys import SigningKey
 from attestrain.store.keystore import save_key
 from tests.cli.conftest import Call
-from tests.unit.evidence_world import DAY, NOW, VECTORS, honest_world, pki
+from tests.unit.evidence_world import DAY, NOW, TEE, honest_world, pki
+from tests.unit.nvidia_world import genuine
 
-TEE = VECTORS / "tee"
-genuine = pytest.mark.skipif(not TEE.is_dir(), reason="genuine quotes are not here: set ATTESTRAIN_VECTORS")
 LOGS = Path(__file__).parents[1] / "data/logs"
 NITRO_TIME = "2025-12-25T16:10:00Z"
 OLDER = ("--collateral", TEE / "dcap-qvl/tdx_quote_collateral.json", "--at", "1752919234")
@@ -129,7 +128,6 @@ def test_a_policy_that_names_a_missing_file_is_a_users_mistake(call: Call, docum
     assert "gone.json" in result.err
 
 
-@genuine
 @pytest.mark.parametrize(
     ("name", "options", "code", "text"),
     [
@@ -150,7 +148,6 @@ def test_genuine_files_get_their_verdict(
     assert text in " ".join(result.out.split())
 
 
-@genuine
 def test_a_dstack_report_shows_what_its_log_measured(call: Call, tmp_path: Path) -> None:
     report = json.loads((TEE / "dstack/quote-report.json").read_text())
     honest = call("evidence", "verify", TEE / "dstack/quote-report.json", *NEWER)
@@ -192,7 +189,6 @@ def test_a_token_that_nobody_signs_is_a_users_mistake(call: Call, document: Path
     assert "--ear and --key go together" in result.err
 
 
-@genuine
 @pytest.mark.parametrize(
     ("report", "leaf", "code", "text"),
     [
@@ -212,7 +208,6 @@ def test_genuine_reports_of_milan_are_refused_by_default(
     assert text in result.out
 
 
-@genuine
 def test_a_genuine_report_of_milan_is_taken_by_who_takes_milan(call: Call, tmp_path: Path) -> None:
     beside, policy = tmp_path / "chain", tmp_path / "policy.toml"
     beside.write_bytes(
@@ -225,16 +220,16 @@ def test_a_genuine_report_of_milan_is_taken_by_who_takes_milan(call: Call, tmp_p
     assert "snp-report-v2, hardware" in result.out
 
 
-@genuine
-def test_a_file_of_eight_gpus_is_not_judged_one_by_one(call: Call) -> None:
-    result = call("evidence", "verify", TEE / "nvtrust/gpu_evidence.json", "--at", "1752919234")
+def test_a_file_of_eight_gpus_is_not_judged_one_by_one(call: Call, tmp_path: Path) -> None:
+    devices = tmp_path / "gpus.json"
+    devices.write_bytes(genuine("gpu_evidence.json"))
+    result = call("evidence", "verify", devices, "--at", "1752919234")
     assert result.code == 2
     assert "evidence of 8 devices" in result.err
 
 
-@genuine
 def test_a_genuine_gpu_is_attested_where_no_nonce_is_asked_for(call: Call, tmp_path: Path) -> None:
-    (first, *_) = json.loads((TEE / "nvtrust/gpu_evidence.json").read_text())
+    (first, *_) = json.loads(genuine("gpu_evidence.json"))
     device, policy = tmp_path / "gpu.json", tmp_path / "policy.toml"
     device.write_text(json.dumps(first))
     policy.write_text(f'format = "{FORMAT}"\n[nvidia]\nnonce_required = false\n')

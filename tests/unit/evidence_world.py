@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from attestrain.record.names import KeyEpoch, RunId, Worker
 NOW = 1_780_000_000
 """When everything happens: in the middle of 2026."""
 DAY = 86_400
-VECTORS = Path(os.environ.get("ATTESTRAIN_VECTORS", Path(__file__).parents[3] / "shared/vectors"))
+TEE = Path(__file__).parents[1] / "data/tee"
 """Genuine quotes that others published: not in this repository, tests that need them skip without."""
 
 PARTICIPANT, SESSION, STRANGER = (SigningKey(bytes([number]) * 32).address for number in (1, 2, 3))

@@ -17,10 +17,7 @@ from attestrain.appraise.refused import Refused
 from attestrain.attester.pki import DevPki
 from attestrain.attester.simulator import SimulatedMachine
 from attestrain.record.evidence import Collateral, Evidence
-from tests.unit.evidence_world import DAY, VECTORS, World, honest_binding, honest_measured, honest_world, pki, world_of
-
-TEE = VECTORS / "tee"
-pytestmark = pytest.mark.skipif(not TEE.is_dir(), reason="genuine quotes are not here: set ATTESTRAIN_VECTORS")
+from tests.unit.evidence_world import DAY, TEE, World, honest_binding, honest_measured, honest_world, pki, world_of
 
 EARLY, LATE = 1_752_919_234, 1_774_003_274
 """Last seconds of the two collaterals."""

@@ -21,10 +21,7 @@ from attestrain.appraise.intel.spelled import read_collateral
 from attestrain.appraise.intel.wrapped import is_quote
 from attestrain.appraise.refused import Refused
 from attestrain.record.evidence import Collateral
-from tests.unit.evidence_world import VECTORS
-
-TEE = VECTORS / "tee"
-pytestmark = pytest.mark.skipif(not TEE.is_dir(), reason="genuine quotes are not here: set ATTESTRAIN_VECTORS")
+from tests.unit.evidence_world import TEE
 
 SGX_STATE = "ConfigurationAndSWHardeningNeeded"
 SGX_ADVISORIES = ("INTEL-SA-00289", "INTEL-SA-00615")
