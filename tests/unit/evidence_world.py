@@ -21,7 +21,7 @@ NOW = 1_780_000_000
 """When everything happens: in the middle of 2026."""
 DAY = 86_400
 TEE = Path(__file__).parents[1] / "data/tee"
-"""Genuine quotes that others published: not in this repository, tests that need them skip without."""
+"""Genuine quotes that others published."""
 
 PARTICIPANT, SESSION, STRANGER = (SigningKey(bytes([number]) * 32).address for number in (1, 2, 3))
 

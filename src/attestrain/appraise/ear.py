@@ -13,6 +13,7 @@ import json
 from attestrain import __version__
 from attestrain.appraise.attestation import HARDWARE
 from attestrain.appraise.conclusion import Conclusion, Finding
+from attestrain.appraise.platforms import vendor_of
 from attestrain.appraise.policy import EvidencePolicy
 from attestrain.errors import ExitCode
 from attestrain.record.canonical import Json
@@ -76,13 +77,18 @@ def _status(finding: Finding, conclusion: Conclusion) -> str:
     return STATUS[finding.code]
 
 
-def _vector(finding: Finding, policy: EvidencePolicy) -> Json:
+def _vector(finding: Finding, policy: EvidencePolicy) -> dict[str, int]:
     """What was found, category by category. A category that was not looked into is absent: no claim."""
     if finding.shown is None:
         return {"instance-identity": UNRECOGNISED if finding.code == ExitCode.REFUTED else NO_CLAIM}
     hardware = GENUINE if finding.shown.assurance == HARDWARE else UNSAFE
-    vector = {"instance-identity": RECOGNISED, "hardware": hardware, "runtime-opaque": ENCRYPTED}
-    return vector if policy.references is None else {**vector, "executables": APPROVED_BOOT}
+    vector = {"instance-identity": RECOGNISED, "hardware": hardware}
+    if vendor_of(finding.shown) != "nvidia":  # a GPU's report says nothing of memory
+        vector["runtime-opaque"] = ENCRYPTED
+    # In Azure's envelope the measurement is of the host's paravisor, the same for every guest.
+    if policy.references is not None and not finding.shown.format.startswith("azure"):
+        vector["executables"] = APPROVED_BOOT
+    return vector
 
 
 def sign_token(claims: Json, key: SigningKey) -> str:

@@ -26,7 +26,7 @@ MAX_FILE = 1 << 24
 Judge = Callable[[bytes, bytes | None, EvidencePolicy, int], Attestation]
 """Judges evidence, given what else is needed to judge it, under a policy, at a time in seconds since 1970."""
 
-_HEX = re.compile(rb"\s*(?:0x)?((?:[0-9a-fA-F]{2})+)\s*\Z")
+_HEX = re.compile(rb"\s*(?:0x)?([0-9a-fA-F]+)\s*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,11 @@ def _judge_tpm(data: bytes, beside: bytes | None, policy: EvidencePolicy, at: in
 FORMATS: tuple[Format, ...] = (
     Format("attestrain evidence", wrapped.is_document, _intel(wrapped.judge_document)),
     Format("dstack quote report", wrapped.is_dstack, _intel(wrapped.judge_dstack)),
+    Format("AWS Nitro document", is_nitro, _judge_nitro),
     Format("Intel quote", wrapped.is_quote, _intel(wrapped.judge_quote)),
     Format("SEV-SNP report", is_snp, _amd(judge_report)),
     Format("SEV-SNP report in Azure's envelope", is_hcl, _amd(judge_envelope)),
     Format("NVIDIA device", is_devices, lambda data, beside, policy, at: judge_device(data, policy.nvidia, at)),
-    Format("AWS Nitro document", is_nitro, _judge_nitro),
     Format("TPM quote", is_tpm_quote, _judge_tpm),
 )
 """In the order in which they are tried."""
@@ -91,7 +91,7 @@ def appraise_any(data: bytes, beside: bytes | None, policy: EvidencePolicy, at: 
     """
     if len(data) > MAX_FILE:
         raise FormatError(f"evidence of {len(data)} bytes is larger than {MAX_FILE}")
-    if found := _HEX.match(data):
+    if (found := _HEX.match(data)) and len(found[1]) % 2 == 0:
         data = bytes.fromhex(found[1].decode())
     for format_ in FORMATS:
         if format_.recognise(data):

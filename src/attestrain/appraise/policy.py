@@ -40,12 +40,17 @@ Reader = Callable[[str], bytes]
 """Gives the bytes of a file that a policy names."""
 
 
+SECTIONS = ("intel", "amd", "nvidia")
+"""Makers of hardware, by the names of their sections."""
+
+
 @dataclass(frozen=True, slots=True)
 class EvidencePolicy:
     """What evidence must be.
 
     Attributes:
         assurance: least assurance of each piece: ``hardware``, or ``simulated`` for development networks.
+        makers: makers of hardware whose evidence is taken: in a file those that have a section, or all if none has.
         vendors: least number of makers of processors among all pieces: one maker's flaw then forges not all of them.
         gpu: least of `GPUS` that is shown of GPUs.
         intel: what is asked of Intel's quotes.
@@ -56,6 +61,7 @@ class EvidencePolicy:
     """
 
     assurance: str = HARDWARE
+    makers: tuple[str, ...] = SECTIONS
     vendors: int = 0
     gpu: str = GPUS[0]
     intel: IntelPolicy = field(default_factory=IntelPolicy)
@@ -91,6 +97,7 @@ def _read(document: object, read: Reader) -> EvidencePolicy:
     required = Table(table.value("require"), ("assurance", "vendors", "gpu"), "require")
     return EvidencePolicy(
         assurance=required.choice("assurance", HARDWARE, ASSURANCES),
+        makers=tuple(name for name in SECTIONS if name in table) or SECTIONS,
         vendors=required.integer("vendors", 0, 0, MAKERS),
         gpu=required.choice("gpu", GPUS[0], GPUS),
         intel=read_intel(table.value("intel")),
@@ -118,6 +125,8 @@ def check_common(found: Attestation, policy: EvidencePolicy, at: int) -> Attesta
     """
     enough = ASSURANCES.index(found.assurance) >= ASSURANCES.index(policy.assurance)
     demand(enough, f"the evidence is {found.assurance}, and the policy asks for {policy.assurance}")
+    maker, taken = vendor_of(found), " and ".join(policy.makers)
+    demand(maker in policy.makers, f"the evidence is of {maker}'s hardware, and the policy has sections for {taken}")
     proven, unchecked = list(found.proven), list(found.unchecked)
     if policy.references is None:
         unchecked.append("that any image was reviewed: the policy names no reference values")

@@ -14,10 +14,13 @@ from attestrain.appraise.attestation import Attestation
 from attestrain.appraise.endorsed import read_endorsed
 from attestrain.appraise.refused import demand
 from attestrain.errors import FormatError
+from attestrain.record.evidence import MEASURED
 from attestrain.record.fields import Fields
 from attestrain.record.names import Address
 
 FORMAT = "attestrain.dev/reference-values@v1"
+EVENTS = {name.replace("-", "_") for name in MEASURED}
+"""Names under which an evidence document's events count as measurements."""
 MAX_ROWS = 1024
 """Most rows: thirty sizes of guests for thirty images."""
 MAX_REGISTERS = 16
@@ -70,6 +73,8 @@ def _read_row(value: object, signer: Address) -> Reference:
     registers = fields.object("registers")
     if not 0 < len(registers) <= MAX_REGISTERS:
         raise FormatError(f"images.registers has {len(registers)} entries, not 1 to {MAX_REGISTERS}")
+    if registers.keys() <= EVENTS:
+        raise FormatError("images.registers names events alone, which any image can measure, and no register")
     return Reference(
         image=fields.text("image"),
         vcpus=fields.integer("vcpus", 1, MAX_GUEST),

@@ -44,6 +44,7 @@ def read_chain(chain: Sequence[bytes], at: int, what: str) -> list[x509.Certific
     for certificate, issuer in zip(certificates, [*certificates[1:], certificates[-1]], strict=True):
         require(certificate.serial_number > 0, f"{what} holds a certificate whose serial number is not positive")
         public_key(certificate, what)
+        _check_authority(issuer, what)
         _check_issued(certificate, issuer, what)
         _check_valid(certificate, at, what)
     return certificates
@@ -62,6 +63,16 @@ def public_key(certificate: x509.Certificate, what: str) -> EllipticCurvePublicK
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         raise Refused(f"a key of {what} is not on P-256")
     return key
+
+
+def _check_authority(issuer: x509.Certificate, what: str) -> None:
+    """RFC 5280, sections 4.2.1.3 and 4.2.1.9: an authority says that it is one, and that its key signs certificates."""
+    try:
+        constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
+    except (*UNREADABLE, x509.ExtensionNotFound) as error:
+        raise Refused(f"{what} holds an issuer that does not say it may issue: {error}") from error
+    require(constraints.ca and usage.key_cert_sign, f"{what} holds an issuer that may not issue certificates")
 
 
 def _check_issued(certificate: x509.Certificate, issuer: x509.Certificate, what: str) -> None:

@@ -64,7 +64,7 @@ class Agent:
         spelled = _HEX.match(quote)
         if spelled is None:
             raise FormatError("the agent's quote is not lower-case hexadecimal")
-        return AgentQuote(bytes.fromhex(spelled.group(2)), read_dstack(log.encode()))
+        return AgentQuote(bytes.fromhex(spelled.group(2)), read_dstack(log.encode("utf-8", "surrogatepass")))
 
     def info(self) -> Json:
         """What the agent says of the guest: ``app_id``, ``compose_hash`` and more. Nothing else vouches for it.

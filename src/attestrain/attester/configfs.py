@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +85,9 @@ def _request(root: Path) -> Iterator[Path]:
     except OSError as error:
         raise Unreachable(f"the kernel gives no report: {error.strerror}") from error
     finally:
-        os.rmdir(folder)
+        # A folder that stays behind harms nobody; an error here would hide why the report failed.
+        with suppress(OSError):
+            os.rmdir(folder)
 
 
 def _fill(folder: Path, inblob: bytes) -> Report:

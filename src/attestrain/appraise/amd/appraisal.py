@@ -50,6 +50,8 @@ def appraise_snp(report: bytes, chain: AmdChain, policy: AmdPolicy, at: int) -> 
     require(endorsed.listed or not policy.crl, "no revocation list is given, and the policy requires one")
     if not endorsed.listed:
         unchecked.append("whether AMD revoked the authority: no revocation list is given")
+    bound = read.field("report_data").hex()
+    unchecked.append(f"report data and age: the data are {bound}, and whoever knows what they should be compares them")
     return _attestation(read, endorsed, assurance, tuple(unchecked))
 
 

@@ -78,7 +78,11 @@ def _check_statements(collateral: Collateral, policy: IntelPolicy, at: int) -> N
     signers: dict[tuple[bytes, ...], x509.Certificate] = {}
     for what, (chain, text, signature) in (("the TCB info", tcb), ("the QE identity", enclave)):
         if chain not in signers:  # both have the same one as a rule
-            signers[chain], _ = read_chain(chain, at, f"the chain of {what}")
+            signers[chain], root = read_chain(chain, at, f"the chain of {what}")
+            revoked = read_revocations(collateral.root_ca_crl, root, "the root's revocation list")
+            serial = signers[chain].serial_number
+            found = revoked.get_revoked_certificate_by_serial_number(serial)
+            require(found is None, f"the root's revocation list revokes the signer {serial:x} of {what}")
         check_signed(public_key(signers[chain], what), signature, text.encode(), what)
         _check_age(_statement_period(text, what), policy, at)
 

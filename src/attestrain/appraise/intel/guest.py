@@ -61,6 +61,8 @@ def check_registers(quote: Quote, policy: IntelPolicy) -> list[str]:
     if strangers := sorted(policy.registers.keys() - set(REGISTERS)):
         raise Refused(f"the policy names registers that do not exist: {', '.join(strangers)}")
     kind = quote.kind
+    foreign = policy.registers and not policy.registers.keys() & set(kind.registers)
+    require(not foreign, f"an {kind.format} has none of the registers that the policy names: {_listed(policy)}")
     for name in kind.registers:
         value = quote.field(name)
         allowed = policy.registers.get(name, (bytes(len(value)),) if name in kind.configuration else None)
@@ -68,3 +70,7 @@ def check_registers(quote: Quote, policy: IntelPolicy) -> list[str]:
             listed = " or ".join(item.hex() for item in allowed) or "nothing"
             require(value in allowed, f"{name} is {value.hex()}, not {listed}")
     return [name for name in kind.image if name not in policy.registers]
+
+
+def _listed(policy: IntelPolicy) -> str:
+    return ", ".join(sorted(policy.registers))

@@ -6,17 +6,18 @@ from dataclasses import replace
 
 from attestrain.appraise.attestation import Attestation
 from attestrain.appraise.intel.appraise import appraise_intel
+from attestrain.appraise.intel.authentic import check_quote_signature
 from attestrain.appraise.intel.bodies import CBOR, DICE_SIZE, KINDS
 from attestrain.appraise.intel.guest import check_guest
 from attestrain.appraise.intel.policy import IntelPolicy
 from attestrain.appraise.intel.quote import Quote
 from attestrain.appraise.intel.spelled import read_collateral
 from attestrain.appraise.logs.dstack import read_dstack
-from attestrain.appraise.logs.findings import appraise_log
+from attestrain.appraise.logs.findings import LogFindings, appraise_log
 from attestrain.appraise.refused import require
 from attestrain.errors import FormatError, Undecided
 from attestrain.record.canonical import parse_any_form
-from attestrain.record.evidence import FORMAT, MAX_QUOTE, Evidence, replay
+from attestrain.record.evidence import FORMAT, MAX_QUOTE, MEASURED, Evidence, replay
 
 MAX_REPORT = 1 << 20
 """Largest report of dstack's agent, in bytes: its event log has 20 thousand."""
@@ -54,24 +55,29 @@ def judge_quote(data: bytes, collateral: bytes | None, policy: IntelPolicy, at: 
         FormatError: the collateral is malformed.
     """
     if collateral is None:
-        check_guest(Quote.from_bytes(data))
+        quote = Quote.from_bytes(data)
+        check_quote_signature(quote)
+        check_guest(quote)
         raise Undecided("the quote says nothing against itself, but nobody vouches for it", hint=_NEEDS)
     return appraise_intel(data, read_collateral(collateral), policy, at)
 
 
-def judge_document(data: bytes, collateral: bytes | None, policy: IntelPolicy, at: int) -> Attestation:
+def judge_document(data: bytes, beside: bytes | None, policy: IntelPolicy, at: int) -> Attestation:
     """Judge our evidence document, which brings its collateral and the events that RTMR3 replays to.
+
+    What lies ``beside`` it is for other files: a document is judged with its own collateral.
 
     Raises:
         Refused: naming what was observed and what is required.
         FormatError: the document is malformed.
     """
     evidence = Evidence.from_bytes(data)
-    given = evidence.collateral if collateral is None else read_collateral(collateral)
-    found = appraise_intel(evidence.quote, given, policy, at)
+    found = appraise_intel(evidence.quote, evidence.collateral, policy, at)
     register, replayed = found.measurements.get("rtmr3"), replay(evidence.events)
     observed = "not measured" if register is None else register.hex()
     require(register == replayed, f"RTMR3 is {observed}, but the events give {replayed.hex()}")
+    names = tuple(event.name for event in evidence.events)
+    require(names == MEASURED, f"measured were {', '.join(names)[:300] or 'nothing'}, not {', '.join(MEASURED)}")
     events = {event.name.replace("-", "_"): event.payload for event in evidence.events}
     digests = {name: bytes.fromhex(text) for name, text in events.items() if _is_digest(text)}
     log = ", ".join(f"{event.name} {event.payload[:16]}" for event in evidence.events) or "nothing"
@@ -95,24 +101,27 @@ def judge_dstack(data: bytes, collateral: bytes | None, policy: IntelPolicy, at:
         FormatError: the report or the collateral is malformed.
     """
     document = parse_any_form(data, max_bytes=MAX_REPORT)
-    found = judge_quote(_hex(document.get("quote"), "quote"), collateral, policy, at)
+    data = _hex(document.get("quote"), "quote")
+    quote = Quote.from_bytes(data)
     if "report_data" in document:
-        said = _hex(document["report_data"], "report_data")
-        same = found.report_data == said.ljust(len(found.report_data), b"\0")
-        require(same, f"report_data is {said.hex()} in the report, but {found.report_data.hex()} in the quote")
-    return _with_log(found, document.get("event_log"))
+        said, bound = _hex(document["report_data"], "report_data"), quote.field("report_data")
+        same = bound == said.ljust(len(bound), b"\0")
+        require(same, f"report_data is {said.hex()} in the report, but {bound.hex()} in the quote")
+    log = _log_of(quote, document.get("event_log"))
+    found = judge_quote(data, collateral, policy, at)
+    once = tuple(f"{name} {log.named[name][0].hex()[:64]}" for name in _NAMED if len(log.named.get(name, ())) == 1)
+    often = tuple(f"{name}: it was measured more than once" for name in _NAMED if len(log.named.get(name, ())) > 1)
+    unchecked = tuple(item for item in found.unchecked if not item.startswith("rtmr3"))
+    return replace(found, proven=(*found.proven, *log.proven, *once), unchecked=(*unchecked, *log.unchecked, *often))
 
 
-def _with_log(found: Attestation, log: object) -> Attestation:
+def _log_of(quote: Quote, log: object) -> LogFindings:
     if not isinstance(log, str):
         raise FormatError("the report's event_log is no text")
-    stated = {
-        number: found.measurements[f"rtmr{number}"] for number in range(4) if f"rtmr{number}" in found.measurements
-    }
-    findings = appraise_log(read_dstack(log.encode()), stated)
-    named = tuple(f"{name} {values[0].hex()[:64]}" for name, values in findings.named.items() if name in _NAMED)
-    unchecked = tuple(item for item in found.unchecked if not item.startswith("rtmr3"))
-    return replace(found, proven=(*found.proven, *findings.proven, *named), unchecked=(*unchecked, *findings.unchecked))
+    require(quote.kind.is_tdx, f"an event log lies beside an {quote.kind.format}, which has no registers for one")
+    stated = {number: quote.field(f"rtmr{number}") for number in range(4)}
+    # What is no UTF-8 after this is refused where the log is read.
+    return appraise_log(read_dstack(log.encode("utf-8", "surrogatepass")), stated)
 
 
 _NAMED = ("app-id", "compose-hash", "os-image-hash", "instance-id")

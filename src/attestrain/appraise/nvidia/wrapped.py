@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from attestrain.appraise.attestation import Attestation
 from attestrain.appraise.nvidia.files import read_devices
 from attestrain.appraise.nvidia.gpu import appraise_gpu
 from attestrain.appraise.nvidia.policy import NvidiaPolicy
-from attestrain.errors import FormatError
+from attestrain.errors import FormatError, Undecided
+
+_NEEDS = "a policy that says `nonce_required = false` under [nvidia] does without"
 
 
 def is_devices(data: bytes) -> bool:
@@ -19,9 +23,13 @@ def judge_device(data: bytes, policy: NvidiaPolicy, at: int) -> Attestation:
 
     Raises:
         Refused: naming what was observed and what is required.
+        Undecided: the policy requires a nonce, and nothing else is wrong.
         FormatError: the file is malformed, or of several devices.
     """
     devices = read_devices(data)
     if len(devices) != 1:
         raise FormatError(f"the file holds evidence of {len(devices)} devices; one at a time is judged from files")
-    return appraise_gpu(devices[0].report, devices[0].chain, policy, at, None)
+    found = appraise_gpu(devices[0].report, devices[0].chain, replace(policy, nonce_required=False), at, None)
+    if policy.nonce_required:
+        raise Undecided("nothing speaks against the GPU, but nobody says which nonce it had to carry", hint=_NEEDS)
+    return found
