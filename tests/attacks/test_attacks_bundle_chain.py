@@ -287,6 +287,11 @@ def test_another_networks_root_in_the_policy(bundle: Bundle) -> None:
     refused(bundle, 3, "evidence", "is neither Intel's nor a pinned development root")
 
 
+def test_a_guest_of_another_image_than_the_policy_pins(bundle: Bundle) -> None:
+    bundle.set_pins(registers={"mrtd": (b"\1" * 48,)})
+    refused(bundle, 3, "evidence", "the evidence of auditor 0: mrtd is ")
+
+
 def quoted_for(bundle: Bundle, run: RunId) -> Evidence:
     """Evidence of worker 0's key for a run, by a machine of the same network."""
     join, spec = bundle.join("worker", 0), bundle.spec

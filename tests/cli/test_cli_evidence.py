@@ -236,6 +236,7 @@ def test_a_genuine_gpu_is_attested_where_no_nonce_is_asked_for(call: Call, tmp_p
     shown = json.loads(call("evidence", "verify", device, "--at", "1752919234", "--policy", policy, "--json").out)
     assert (shown["verdict"], shown["gpu"]) == ("VERIFIED", "attested")
     assert shown["evidence"][0]["format"] == "nvidia-gpu-report"
+    assert any("one of several GPUs" in item for item in shown["evidence"][0]["unchecked"])
     undecided = call("evidence", "verify", device, "--at", "1752919234")
     assert undecided.code == 3
     assert "which nonce" in undecided.out

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attestrain.appraise.intel.bodies import IMAGE, TDX_4
 from attestrain.errors import UsageError
 from attestrain.record.canonical import MAX_INTEGER
 from attestrain.record.chain import CONTRACTS
 from attestrain.record.digest import Digest, sha256
 from attestrain.record.names import Address, RunId
 from attestrain.record.note import LogKey
+from attestrain.verify.guarantees import Achieved, self_asserted
 from attestrain.verify.policy import CHECKED, GUARANTEES, ChainPin, Pins, Policy
 
 PINS = Pins(
@@ -54,11 +58,15 @@ CHAINS = st.builds(
 )
 
 
-@given(st.none() | CHAINS, st.lists(DIGESTS, max_size=3), st.lists(addresses(), max_size=3))
+VALUES = st.lists(st.binary(min_size=48, max_size=48), max_size=2).map(tuple)
+REGISTERS = st.dictionaries(st.sampled_from(TDX_4.registers), VALUES)
+
+
+@given(st.none() | CHAINS, st.lists(DIGESTS, max_size=3), st.lists(addresses(), max_size=3), REGISTERS)
 def test_what_a_policy_pins_of_a_chain_survives_its_file(
-    chain: ChainPin | None, roots: list[Digest], auditors: list[Address]
+    chain: ChainPin | None, roots: list[Digest], auditors: list[Address], registers: dict[str, tuple[bytes, ...]]
 ) -> None:
-    pins = Pins(run=PINS.run, auditors=tuple(auditors), chain=chain, evidence_roots=tuple(roots))
+    pins = Pins(run=PINS.run, auditors=tuple(auditors), chain=chain, evidence_roots=tuple(roots), registers=registers)
     policy = Policy(pins, GUARANTEES, allow_simulated=("attested",))
     assert Policy.from_toml(policy.to_toml()) == policy
 
@@ -121,6 +129,9 @@ HEAD = 'format = "attestrain.dev/policy@v1"\n'
         (HEAD + "[pins]\nauditors = ['0xAB']\n", "not an address"),
         (HEAD + "[pins]\nevidence_roots = ['0xab']\n", "not a SHA-256 digest"),
         (HEAD + "[pins]\nevidence_roots = 'ab'\n", "evidence_roots is not an array"),
+        (HEAD + "[pins.registers]\nmrtd = ['ab']\n", "a register is not 48 bytes"),
+        (HEAD + "[pins.registers]\nmrtd = 'ab'\n", "mrtd is not an array"),
+        (HEAD + "[pins.registers]\nrtmr3 = []\n", "registers has unknown fields: rtmr3"),
         (HEAD + "[pins]\nchain = 31337\n", "pins.chain"),
         (HEAD + "[require]\nguarantees = []\n", "asks for nothing"),
         (HEAD + "[require]\nguarantees = ['honest']\n", "unknown guarantee 'honest'"),
@@ -133,3 +144,13 @@ def test_a_malformed_policy_is_a_usage_error_with_a_hint(text: str, words: str) 
     with pytest.raises(UsageError, match=words) as caught:
         Policy.from_toml(text)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("left_out", [None, *IMAGE])
+def test_hardware_evidence_is_self_asserted_unless_firmware_and_image_are_pinned(left_out: str | None) -> None:
+    registers = {name: (bytes(48),) for name in IMAGE if name != left_out}
+    chain = ChainPin(1, 1, Digest(bytes(32)), {}, local=False)
+    pins = replace(PINS, chain=chain, evidence_roots=(Digest(bytes(32)),), registers=registers)
+    found = [Achieved("attested", "hardware", ""), Achieved("attested", "simulated", "")]
+    assert self_asserted(found[:1], pins) == (["attested"] if left_out else [])
+    assert self_asserted(found[1:], pins) == []

@@ -30,6 +30,10 @@ Appraisals = Mapping[Key, Appraisal]
 """What became of the evidence of every key that has some."""
 
 
+Registers = Mapping[str, tuple[bytes, ...]]
+"""Values that registers may have, by name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """A key's evidence and what it must be about."""
@@ -40,7 +44,7 @@ class Given:
 
 
 def check_evidence(
-    bundle: Bundle, ledger: Ledger, state: ChainState, roots: tuple[Digest, ...] | None
+    bundle: Bundle, ledger: Ledger, state: ChainState, roots: tuple[Digest, ...] | None, registers: Registers
 ) -> tuple[Appraisals, str]:
     """Judge every piece of evidence, at the time of its enrolment.
 
@@ -49,6 +53,7 @@ def check_evidence(
         ledger: the transcript.
         state: the chain, which says when each was given.
         roots: pinned development roots; None takes every root at its own word, so that `attested` is self-asserted.
+        registers: pinned values of registers of the guests.
 
     Raises:
         Missing: evidence that a join names is not in the bundle.
@@ -62,7 +67,7 @@ def check_evidence(
     for join in joins(ledger):
         if join.evidence != ZERO_DIGEST:
             given = _read_given(bundle, state, join)
-            found[join.role, join.worker, join.key_epoch] = appraise_key(ledger.spec, given, roots)
+            found[join.role, join.worker, join.key_epoch] = appraise_key(ledger.spec, given, roots, registers)
     kinds = [appraisal.assurance for appraisal in found.values()]
     figures = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
     return found, f"{len(found)} of {len(joins(ledger))} keys have evidence: {figures or 'none'}"
@@ -78,7 +83,9 @@ def _read_given(bundle: Bundle, state: ChainState, join: Join) -> Given:
     return Given(join, fact, evidence)
 
 
-def appraise_key(spec: RunSpec, given: Given, roots: tuple[Digest, ...] | None) -> Appraisal:
+def appraise_key(
+    spec: RunSpec, given: Given, roots: tuple[Digest, ...] | None, registers: Registers | None = None
+) -> Appraisal:
     """What evidence is worth: bound to this key, run, slot and block, measured as claimed. The sequencer asks this too.
 
     Raises:
@@ -97,7 +104,7 @@ def appraise_key(spec: RunSpec, given: Given, roots: tuple[Digest, ...] | None) 
     )
     measured = Measured(package=spec.code, run_spec=spec.run_id, dataset=spec.dataset, environment=join.environment)
     try:
-        policy = IntelPolicy(roots=(root_of(given.evidence),) if roots is None else roots)
+        policy = IntelPolicy(roots=(root_of(given.evidence),) if roots is None else roots, registers=registers or {})
         return appraise(given.evidence, binding, measured, policy, fact.timestamp)
     except Refused as error:
         raise Contradiction(f"the evidence of {join.role} {join.worker}: {error}") from error

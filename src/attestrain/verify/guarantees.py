@@ -213,9 +213,9 @@ def self_asserted(found: Sequence[Achieved], pins: Pins) -> list[str]:
 
 
 def _rests_on(item: Achieved) -> tuple[str, ...]:
-    """Pins that a guarantee rests on; beacons that came from a chain add that chain, simulated evidence its root."""
-    if item.name == "attested" and item.qualifier == SIMULATED:
-        return (*PINNED[item.name], "evidence_roots")
+    """What a guarantee rests on; a chain's beacons add the chain, simulated evidence its root, genuine its image."""
+    if item.name == "attested":
+        return (*PINNED[item.name], "evidence_roots" if item.qualifier == SIMULATED else "image")
     return (*PINNED[item.name], "chain") if item.qualifier in (LOCAL, PUBLIC) else PINNED[item.name]
 
 

@@ -6,16 +6,19 @@ asks for (DESIGN section 3).
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from attestrain.appraise.intel.bodies import IMAGE, TDX_4
 from attestrain.errors import FormatError, UsageError
 from attestrain.record.canonical import MAX_INTEGER
 from attestrain.record.chain import CONTRACTS
 from attestrain.record.digest import Digest, parse_digest
+from attestrain.record.evidence import REGISTER_SIZE
 from attestrain.record.fields import Fields, is_decimal
 from attestrain.record.keys import parse_address
 from attestrain.record.names import Address, RunId
@@ -32,6 +35,7 @@ ON_CHAIN = ("anchored", "staked", "settled")
 GUARANTEES = (*CHECKED, "attested", *ON_CHAIN, "available", "scored", "confidential")
 """Every guarantee that a policy may ask for; the last three read unmet until their engines exist."""
 
+_REGISTER = re.compile(f"[0-9a-f]{{{2 * REGISTER_SIZE}}}")
 _HINT = "see spec/policy.md for the file's format; `attestrain train` writes one beside the bundle"
 
 
@@ -65,6 +69,9 @@ class Pins:
         chain: the block whose state decides.
         evidence_roots: SHA-256 of development roots of evidence; what hangs from them reads ``simulated``. The roots of
             real hardware need no pin.
+        registers: values that registers of a guest may have, by the names of `appraise.intel.bodies`: which firmware
+            and image ran. Code of any image can extend the register that holds our events, so hardware evidence shows
+            what ran only to whoever pins these.
     """
 
     run: RunId | None = None
@@ -73,6 +80,12 @@ class Pins:
     checkpoint: Digest | None = None
     chain: ChainPin | None = None
     evidence_roots: tuple[Digest, ...] = ()
+    registers: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+
+    @property
+    def image(self) -> bool:
+        """Whether the registers of firmware and image are all pinned."""
+        return set(IMAGE) <= self.registers.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +137,7 @@ class Policy:
             *([f"checkpoint = {_quoted(pins.checkpoint.hex())}"] if pins.checkpoint else []),
             *([f"evidence_roots = {_list(root.hex() for root in pins.evidence_roots)}"] if pins.evidence_roots else []),
             *(_chain_lines(pins.chain) if pins.chain else []),
+            *(_register_lines(pins.registers) if pins.registers else []),
             "",
             "# What you ask for. A guarantee that rests on something simulated counts only if you allow it.",
             "[require]",
@@ -146,6 +160,11 @@ def _chain_lines(pin: ChainPin) -> list[str]:
         f"local = {str(pin.local).lower()}",
         *(f"{name} = {_quoted(pin.contracts[name])}" for name in CONTRACTS),
     ]
+
+
+def _register_lines(registers: Mapping[str, tuple[bytes, ...]]) -> list[str]:
+    values = [f"{name} = {_list(value.hex() for value in registers[name])}" for name in sorted(registers)]
+    return ["", "# Firmware and image of the guests.", "[pins.registers]", *values]
 
 
 def _quoted(text: str) -> str:
@@ -172,7 +191,9 @@ def _read(document: dict[str, Any]) -> Policy:
 
 
 def _read_pins(document: dict[str, Any]) -> Pins:
-    pins = _table(document, "pins", {"run", "transcript_key", "auditors", "checkpoint", "chain", "evidence_roots"})
+    pins = _table(
+        document, "pins", {"run", "transcript_key", "auditors", "checkpoint", "chain", "evidence_roots", "registers"}
+    )
     key = pins.get("transcript_key")
     if key is not None and not isinstance(key, str):
         raise FormatError("pins.transcript_key is not text")
@@ -183,7 +204,19 @@ def _read_pins(document: dict[str, Any]) -> Pins:
         checkpoint=parse_digest(pins["checkpoint"]) if "checkpoint" in pins else None,
         chain=_read_chain_pin(pins) if "chain" in pins else None,
         evidence_roots=tuple(parse_digest(item) for item in _array(pins, "evidence_roots", ())),
+        registers=_read_registers(pins),
     )
+
+
+def _read_registers(pins: dict[str, Any]) -> dict[str, tuple[bytes, ...]]:
+    table = _table(pins, "registers", set(TDX_4.registers))
+    return {name: tuple(_read_register(item) for item in _array(table, name, ())) for name in table}
+
+
+def _read_register(value: object) -> bytes:
+    if not isinstance(value, str) or not _REGISTER.fullmatch(value):
+        raise FormatError(f"a register is not {REGISTER_SIZE} bytes in lower-case hexadecimal: {str(value)[:40]!r}")
+    return bytes.fromhex(value)
 
 
 def _read_chain_pin(pins: dict[str, Any]) -> ChainPin:

@@ -120,7 +120,10 @@ def _hear_chain(docket: Docket, bundle: Bundle, ledger: Ledger, log: Log, pins: 
     from attestrain.verify import evidence
 
     roots = pins.evidence_roots or None
-    found.appraisals = docket.hear(3, "evidence", lambda: evidence.check_evidence(bundle, ledger, state, roots))
+    registers = pins.registers
+    found.appraisals = docket.hear(
+        3, "evidence", lambda: evidence.check_evidence(bundle, ledger, state, roots, registers)
+    )
     return found
 
 

@@ -118,11 +118,12 @@ class Kind:
         return (*self.registers, "rtmr3") if self.is_tdx else self.registers
 
 
-_IMAGE = ("mrtd", "rtmr0", "rtmr1", "rtmr2")
+IMAGE = ("mrtd", "rtmr0", "rtmr1", "rtmr2")
+"""Registers of a TDX guest that say which firmware and image it runs."""
 _CONFIGURATION = ("mrconfigid", "mrowner", "mrownerconfig")
-TDX_4 = Kind("tdx-quote-v4", 4, TEE_TDX, TD_1_0, 584, _IMAGE, _CONFIGURATION)
-TDX_5 = Kind("tdx-quote-v5", 5, TEE_TDX, TD_1_0, 584, _IMAGE, _CONFIGURATION, type=2)
-TDX_5_15 = Kind("tdx-quote-v5", 5, TEE_TDX, TD_1_5, 648, _IMAGE, _CONFIGURATION, type=3)
+TDX_4 = Kind("tdx-quote-v4", 4, TEE_TDX, TD_1_0, 584, IMAGE, _CONFIGURATION)
+TDX_5 = Kind("tdx-quote-v5", 5, TEE_TDX, TD_1_0, 584, IMAGE, _CONFIGURATION, type=2)
+TDX_5_15 = Kind("tdx-quote-v5", 5, TEE_TDX, TD_1_5, 648, IMAGE, _CONFIGURATION, type=3)
 SGX_3 = Kind("sgx-quote-v3", 3, TEE_SGX, ENCLAVE, ENCLAVE_SIZE, ("mrenclave", "mrsigner"), ("configid",))
 KINDS = (SGX_3, TDX_4, TDX_5, TDX_5_15)
 TDX = (TDX_4, TDX_5, TDX_5_15)

@@ -7,7 +7,7 @@ whoever relays the nonce to a genuine GPU elsewhere gets an honest answer (docs/
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from attestrain.appraise.attestation import Attestation
 from attestrain.appraise.nvidia.certificates import check_signed
@@ -22,6 +22,7 @@ ATTESTED, ATTESTED_RIM = "attested", "attested+rim"
 FORMATS = {GPU: "nvidia-gpu-report", SWITCH: "nvidia-switch-report"}
 RELAY = "that the device sits in this machine: a report can be relayed from elsewhere"
 SWITCH_RIM = "measurements of the NVSwitch: reference values of switches are not read"
+LINKED = "who sits on its links: it is one of several GPUs, whose machine is judged as a whole"
 REVOCATION = "revocation: no OCSP answers are read"
 
 
@@ -66,7 +67,10 @@ def appraise_gpu(
     Raises:
         Refused: naming what was observed and what is required.
     """
-    return judge(report, chain, policy, at, nonce, read_rims(rims, policy, at), GPU).attestation
+    found = judge(report, chain, policy, at, nonce, read_rims(rims, policy, at), GPU)
+    if PEERS not in found.report.fields:
+        return found.attestation
+    return replace(found.attestation, unchecked=(*found.attestation.unchecked, LINKED))
 
 
 def judge(
