@@ -10,10 +10,11 @@ import pytest
 
 from attestrain.errors import FormatError, Unreachable, UsageError
 from attestrain.record.blob import CELL, BlobRef, blob_ref
+from attestrain.record.canonical import canonical
 from attestrain.store import upkeep
 from attestrain.store.depot import Depot, data_name, index_name
-from attestrain.store.index import PART
-from attestrain.store.objects import Objects
+from attestrain.store.index import HEAD, PART
+from attestrain.store.objects import FolderObjects, Objects
 from attestrain.store.remote import open_objects
 from tests.unit.store_places import place
 
@@ -118,6 +119,70 @@ def test_a_spoiled_index_is_never_followed(objects: Objects, at: int) -> None:
     with pytest.raises(FormatError):
         depot.read(ref, PART + CELL, 1)
     assert [item.name for item in upkeep.fsck(depot).damage] == [index_name(ref.root)]
+
+
+class FallingSilent(FolderObjects):
+    """A place that lists its objects and then no longer answers, as a server may."""
+
+    def read(self, name: str, start: int, length: int) -> bytes:
+        raise Unreachable(f"the store did not answer about {name}")
+
+
+def test_silence_is_no_damage_and_deletes_nothing(tmp_path: Path) -> None:
+    depot = Depot(FolderObjects(tmp_path))
+    ref = depot.put(SMALL)
+    upkeep.pin(depot, ref, "one")
+    with pytest.raises(Unreachable):
+        upkeep.fsck(Depot(FallingSilent(tmp_path)), remove=True)
+    assert depot.get(ref) == SMALL
+    assert list(upkeep.pinned(depot)) == [("one", ref)]
+
+
+def test_a_missing_part_costs_neither_the_index_nor_the_pin(objects: Objects) -> None:
+    depot = Depot(objects)
+    ref = depot.put(LARGE)
+    upkeep.pin(depot, ref, "one")
+    objects.delete(data_name(depot.parts(ref)[1]))
+    found = upkeep.fsck(depot, remove=True)
+    assert [(item.name.endswith(".index"), item.removed) for item in found.damage] == [(True, False), (False, False)]
+    assert upkeep.collect(depot, grace=-3600) == []
+    depot.put(LARGE)
+    assert upkeep.fsck(depot).damage == ()
+
+
+def test_a_damaged_pin_is_reported_and_stays(objects: Objects) -> None:
+    depot = Depot(objects)
+    ref = depot.put(SMALL)
+    upkeep.pin(depot, ref, "one")
+    (name,) = (held.name for held in objects.list() if held.name.startswith("pins/"))
+    spoil(objects, name)
+    assert [(item.name, item.removed) for item in upkeep.fsck(depot, remove=True).damage] == [(name, False)]
+    with pytest.raises(FormatError):
+        upkeep.collect(depot, grace=-3600)
+    assert depot.get(ref) == SMALL
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_an_index_of_a_false_size_is_damaged(objects: Objects, pinned: bool) -> None:
+    depot = Depot(objects)
+    ref = depot.put(LARGE)
+    if pinned:
+        upkeep.pin(depot, ref, "one")
+    name = index_name(ref.root)
+    spoil(objects, name, HEAD - 1)
+    assert (name, True) in [(item.name, item.removed) for item in upkeep.fsck(depot, remove=True).damage]
+    depot.put(LARGE)
+    assert depot.get(ref) == LARGE
+    assert upkeep.fsck(depot).damage == ()
+
+
+def test_a_pin_of_another_size_is_incomplete(objects: Objects) -> None:
+    depot = Depot(objects)
+    ref = depot.put(SMALL)
+    lie = BlobRef(ref.root, len(SMALL) + 1)
+    objects.put(f"pins/one.{ref.root.hex()}", canonical(lie.to_json()))
+    (found,) = upkeep.fsck(depot).damage
+    assert found.name.startswith("pins/")
 
 
 def test_a_short_object_is_never_handed_out(objects: Objects) -> None:
