@@ -22,6 +22,8 @@ from attestrain.store.objects import Held
 
 GRACE = 3600.0
 """Seconds for which an object that nobody pins is left alone: an upload of that length is not cut short."""
+UNFINISHED = 3600.0
+"""Seconds after which a file that was never finished belongs to a killed writer: one object takes a disk seconds."""
 MAX_PIN = 256
 """Most bytes of a pin: a blob reference needs about a hundred."""
 
@@ -118,6 +120,7 @@ def collect(depot: Depot, *, grace: float = GRACE) -> list[Held]:
     # index that promises what is gone.
     for held in sorted(doomed, key=lambda held: not held.name.endswith(".index")):
         depot.objects.delete(held.name)
+    depot.objects.sweep(time.time() - UNFINISHED)
     depot.recount()
     return doomed
 
