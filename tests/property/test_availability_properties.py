@@ -101,7 +101,8 @@ def test_the_parts_of_a_shape_add_up(shape: Shape) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "data", "parity"), [(0, 2, 2), (1, 0, 2), (1, 2, 1), (1, 33, 32), (MAX_DISPERSED + 1, 2, 2)]
+    ("size", "data", "parity"),
+    [(0, 2, 2), (1, 0, 2), (1, 2, 1), (1, 33, 32), (MAX_DISPERSED + 1, 2, 2), (MAX_DISPERSED, 2, 3)],
 )
 def test_shapes_that_are_none(size: int, data: int, parity: int) -> None:
     with pytest.raises(FormatError):

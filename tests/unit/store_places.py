@@ -73,6 +73,7 @@ def dav_place(folder: Path) -> Iterator[str]:
 @contextmanager
 def place(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Objects]:
     if kind == "folder":
+        (folder / "blobs").mkdir()
         yield open_objects(str(folder / "blobs"))
     elif kind == "s3":
         with s3_place(monkeypatch) as location:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +12,13 @@ import pytest
 
 from attestrain.errors import FormatError, Unreachable, UsageError
 from attestrain.record.blob import CELL, BlobRef, blob_ref
+from attestrain.record.canonical import canonical
 from attestrain.store import upkeep
 from attestrain.store.depot import Depot, data_name, index_name
-from attestrain.store.index import PART
-from attestrain.store.objects import Objects
+from attestrain.store.index import HEAD, PART
+from attestrain.store.objects import FolderObjects, Objects
 from attestrain.store.remote import open_objects
-from tests.unit.store_places import place
+from tests.unit.store_places import place, s3_place
 
 SMALL = bytes(range(251)) * 300
 LARGE = hashlib.shake_256(b"large").digest(2 * PART + 3 * CELL + 17)
@@ -120,6 +123,70 @@ def test_a_spoiled_index_is_never_followed(objects: Objects, at: int) -> None:
     assert [item.name for item in upkeep.fsck(depot).damage] == [index_name(ref.root)]
 
 
+class FallingSilent(FolderObjects):
+    """A place that lists its objects and then no longer answers, as a server may."""
+
+    def read(self, name: str, start: int, length: int) -> bytes:
+        raise Unreachable(f"the store did not answer about {name}")
+
+
+def test_silence_is_no_damage_and_deletes_nothing(tmp_path: Path) -> None:
+    depot = Depot(FolderObjects(tmp_path))
+    ref = depot.put(SMALL)
+    upkeep.pin(depot, ref, "one")
+    with pytest.raises(Unreachable):
+        upkeep.fsck(Depot(FallingSilent(tmp_path)), remove=True)
+    assert depot.get(ref) == SMALL
+    assert list(upkeep.pinned(depot)) == [("one", ref)]
+
+
+def test_a_missing_part_costs_neither_the_index_nor_the_pin(objects: Objects) -> None:
+    depot = Depot(objects)
+    ref = depot.put(LARGE)
+    upkeep.pin(depot, ref, "one")
+    objects.delete(data_name(depot.parts(ref)[1]))
+    found = upkeep.fsck(depot, remove=True)
+    assert [(item.name.endswith(".index"), item.removed) for item in found.damage] == [(True, False), (False, False)]
+    assert upkeep.collect(depot, grace=-3600) == []
+    depot.put(LARGE)
+    assert upkeep.fsck(depot).damage == ()
+
+
+def test_a_damaged_pin_is_reported_and_stays(objects: Objects) -> None:
+    depot = Depot(objects)
+    ref = depot.put(SMALL)
+    upkeep.pin(depot, ref, "one")
+    (name,) = (held.name for held in objects.list() if held.name.startswith("pins/"))
+    spoil(objects, name)
+    assert [(item.name, item.removed) for item in upkeep.fsck(depot, remove=True).damage] == [(name, False)]
+    with pytest.raises(FormatError):
+        upkeep.collect(depot, grace=-3600)
+    assert depot.get(ref) == SMALL
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_an_index_of_a_false_size_is_damaged(objects: Objects, pinned: bool) -> None:
+    depot = Depot(objects)
+    ref = depot.put(LARGE)
+    if pinned:
+        upkeep.pin(depot, ref, "one")
+    name = index_name(ref.root)
+    spoil(objects, name, HEAD - 1)
+    assert (name, True) in [(item.name, item.removed) for item in upkeep.fsck(depot, remove=True).damage]
+    depot.put(LARGE)
+    assert depot.get(ref) == LARGE
+    assert upkeep.fsck(depot).damage == ()
+
+
+def test_a_pin_of_another_size_is_incomplete(objects: Objects) -> None:
+    depot = Depot(objects)
+    ref = depot.put(SMALL)
+    lie = BlobRef(ref.root, len(SMALL) + 1)
+    objects.put(f"pins/one.{ref.root.hex()}", canonical(lie.to_json()))
+    (found,) = upkeep.fsck(depot).damage
+    assert found.name.startswith("pins/")
+
+
 def test_a_short_object_is_never_handed_out(objects: Objects) -> None:
     depot = Depot(objects)
     ref = depot.put(SMALL)
@@ -180,6 +247,102 @@ def test_a_pin_needs_its_blob_and_a_label(objects: Objects) -> None:
         upkeep.pin(depot, ref, "../one")
     upkeep.pin(depot, ref, "one")
     assert list(upkeep.pinned(depot)) == [("one", ref)]
+
+
+def test_put_replaces_other_bytes_of_the_same_size(objects: Objects) -> None:
+    depot = Depot(objects)
+    ref = depot.put(SMALL)
+    spoil(objects, data_name(ref.root))
+    assert depot.put(SMALL) == ref
+    assert depot.get(ref) == SMALL
+
+
+@pytest.mark.parametrize("lead", [0, 5])
+def test_a_buffer_may_be_filled_anew_once_the_next_piece_is_asked_for(tmp_path: Path, lead: int) -> None:
+    def pieces() -> Iterator[bytearray]:
+        yield bytearray(lead)
+        buffer = bytearray(PART)
+        for byte in range(4):
+            buffer[:] = bytes([byte]) * PART
+            yield buffer
+
+    depot = Depot(FolderObjects(tmp_path))
+    ref = depot.put_stream(pieces())
+    assert depot.get(ref) == bytes(lead) + b"".join(bytes([byte]) * PART for byte in range(4))
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Inodes that were made durable."""
+    seen, genuine = set[int](), os.fsync
+
+    def fsync(handle: int) -> None:
+        genuine(handle)
+        seen.add(os.fstat(handle).st_ino)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return seen
+
+
+def test_a_put_syncs_every_name_down_to_a_new_store(tmp_path: Path, synced: set[int]) -> None:
+    place = tmp_path / "new" / "blobs"
+    ref = Depot(FolderObjects(place)).put(SMALL)
+    folder = (place / data_name(ref.root)).parent
+    assert {path.stat().st_ino for path in (tmp_path, tmp_path / "new", place, folder)} <= synced
+
+
+@pytest.mark.parametrize("written", ["file", "folder"])
+def test_what_a_killed_writer_left_is_made_durable_by_the_next_put(
+    tmp_path: Path, synced: set[int], written: str
+) -> None:
+    path = tmp_path / data_name(blob_ref(SMALL).root)
+    path.parent.mkdir()
+    if written == "file":
+        path.write_bytes(SMALL)
+    Depot(FolderObjects(tmp_path)).put(SMALL)
+    assert {tmp_path.stat().st_ino, path.parent.stat().st_ino} <= synced
+
+
+def test_a_missing_folder_is_unreachable_until_something_is_put(tmp_path: Path) -> None:
+    depot = Depot(FolderObjects(tmp_path / "blobs"), quota=len(SMALL))
+    for ask in (lambda: depot.get(blob_ref(SMALL)), lambda: upkeep.fsck(depot), lambda: upkeep.collect(depot)):
+        with pytest.raises(Unreachable, match="no store at") as caught:
+            ask()
+        assert caught.value.hint
+    assert not (tmp_path / "blobs").exists()
+    assert depot.get(depot.put(SMALL)) == SMALL
+
+
+def test_a_bucket_that_is_not_there_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3_place(monkeypatch):
+        depot = Depot(open_objects("s3://another-bucket/some"))
+        with pytest.raises(Unreachable) as caught:
+            depot.put(SMALL)
+        assert caught.value.hint
+        with pytest.raises(Unreachable, match="NoSuchBucket"):
+            upkeep.fsck(depot)
+
+
+def test_a_write_that_failed_is_not_charged(tmp_path: Path) -> None:
+    depot = Depot(FolderObjects(tmp_path), quota=len(SMALL))
+    folder = (tmp_path / data_name(blob_ref(SMALL).root)).parent
+    folder.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(Unreachable, match="cannot be written"):
+        depot.put(SMALL)
+    folder.unlink()
+    depot.put(SMALL)
+
+
+def test_a_collection_sweeps_what_killed_writers_left(tmp_path: Path) -> None:
+    depot = Depot(FolderObjects(tmp_path))
+    ref = depot.put(SMALL)
+    folder = (tmp_path / data_name(ref.root)).parent
+    old, new = folder / ".one.abc.tmp", folder / ".two.abc.tmp"
+    for path, age in ((old, upkeep.UNFINISHED + 60), (new, 60)):
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age,) * 2)
+    upkeep.collect(depot)
+    assert (old.exists(), new.exists(), depot.has(ref)) == (False, True, True)
 
 
 @pytest.mark.parametrize(

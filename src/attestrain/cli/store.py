@@ -117,7 +117,7 @@ def root(file: File, json: Json = False, quiet: Quiet = False) -> None:
 def fsck(
     at: At,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Delete what is damaged, so that putting it again mends it.")
+        bool, typer.Option("--remove", help="Delete damaged data, so that putting it again mends it; pins stay.")
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -129,12 +129,14 @@ def fsck(
     from attestrain.store.upkeep import fsck as check
 
     found = check(Depot(open_objects(at)), remove=remove)
-    damage = [{"object": item.name, "what": item.what} for item in found.damage]
+    damage = [{"object": item.name, "what": item.what, "removed": item.removed} for item in found.damage]
     facts = {"objects": found.objects, "bytes": found.size, "damaged": len(damage), "damage": damage}
     if json:
         emit(facts)
     elif not quiet or damage:
         show_facts(facts)
     if damage:
-        fate = "deleted" if remove else "not what their names say"
-        raise Refuted(f"{len(damage)} of {found.objects} objects at {at} are {fate}")
+        removed = sum(item.removed for item in found.damage)
+        raise Refuted(
+            f"{len(damage)} of {found.objects} objects at {at} are damaged or incomplete; {removed} were deleted"
+        )

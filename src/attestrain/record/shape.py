@@ -17,7 +17,10 @@ MAX_SHARDS = 64
 MIN_PARITY = 2
 """Fewest parity shards: with fewer, no certificate could promise to survive a loss."""
 MAX_DISPERSED = 1 << 36
-"""Largest blob that is dispersed, 64 GiB: its leaf hashes, 64 MiB at half parity, are held in memory."""
+"""Largest blob that is dispersed, 64 GiB: at half parity its cells are `MAX_CELLS`."""
+MAX_CELLS = 1 << 21
+"""Most cells of all shards together: their leaf hashes are 64 MiB as bytes. They are held in memory as Python objects,
+each of 65 bytes and a pointer of 8, about 150 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,8 @@ class Shape:
     """A blob of ``size`` bytes in ``data`` + ``parity`` shards.
 
     Raises:
-        FormatError: not 1 to 64 GiB of bytes, no data shard, under two parity shards, or above 64 shards.
+        FormatError: not 1 to 64 GiB of bytes, no data shard, under two parity shards, above 64 shards,
+            or more than `MAX_CELLS` cells with the parity.
     """
 
     size: int
@@ -40,6 +44,8 @@ class Shape:
                 f"{self.data} data and {self.parity} parity shards: at least 1 and {MIN_PARITY}, at most "
                 f"{MAX_SHARDS} together"
             )
+        if self.all_cells > MAX_CELLS:
+            raise FormatError(f"{self.all_cells} cells in all shards together are more than {MAX_CELLS}")
 
     @property
     def shards(self) -> int:

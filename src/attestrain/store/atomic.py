@@ -44,6 +44,22 @@ def write_pieces(path: Path, pieces: Iterable[Buffer], *, mode: int = 0o644) -> 
     sync_folder(path.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably.
+
+    The name of one that is there is made durable too: whoever made it may have been killed before doing so.
+
+    Raises:
+        OSError: the file system refuses.
+    """
+    if not folder.parent.exists():
+        make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    # A folder above that we may not read was there before us, and so was this one.
+    with suppress(PermissionError):
+        sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in ``folder`` durable: a new file's name lives in its folder, not in the file."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -82,7 +82,7 @@ class Depot:
         # One part is made durable while the next is hashed; both leave the interpreter free.
         with ThreadPoolExecutor(1) as writer:
             writing: Future[None] | None = None
-            for part in cut(pieces, PART):
+            for part in map(_kept, cut(pieces, PART)):
                 size += len(part)
                 if size > MAX_STORED:
                     raise UsageError(f"a store takes blobs of at most {MAX_STORED} bytes")
@@ -103,11 +103,17 @@ class Depot:
 
     def keep(self, name: str, data: Buffer) -> None:
         """Write one object unless it is there, within the quota."""
+        self.objects.prepare()
         if self.objects.same(name, data):
             return
         with self._lock:
             self._charge(name, len(data))
-        self.objects.put(name, data)
+        try:
+            self.objects.put(name, data)
+        except BaseException:
+            # Whether it was written is not known; what is there is counted again.
+            self.recount()
+            raise
 
     def _charge(self, name: str, size: int) -> None:
         if self._quota is None:
@@ -227,6 +233,11 @@ class Depot:
         if held != ref.size:
             raise FormatError(f"stored bytes of blob {ref.root.hex()} are not what its name says: {held} of {ref.size}")
         return self.objects.read(data_name(ref.root), 0, held) if held else b""
+
+
+def _kept(chunk: Buffer) -> Buffer:
+    """A chunk of `cut`'s, copied where it views memory that its owner may fill anew while it is being written."""
+    return bytes(chunk) if isinstance(chunk, memoryview) and not isinstance(chunk.obj, bytes) else chunk
 
 
 def name_stream(pieces: Iterable[Buffer]) -> BlobRef:

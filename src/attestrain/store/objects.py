@@ -16,7 +16,7 @@ from typing import Protocol
 
 from attestrain.errors import Unreachable
 from attestrain.record.digest import Buffer
-from attestrain.store.atomic import sync_folder, write_atomic
+from attestrain.store.atomic import make_folder, sync_folder, write_atomic
 
 NAME = re.compile(r"[0-9a-z]{2,8}/[0-9a-z][0-9a-z.-]{0,159}\Z")
 """Every object's name: one folder and one file, so that a name can neither leave the place nor hide in it."""
@@ -34,12 +34,16 @@ class Held:
 class Objects(Protocol):
     """A place for objects. Every method raises `Unreachable` when the place does not answer or refuses."""
 
+    def prepare(self) -> None:
+        """Make the place, if it is missing and ours to make; for whoever is about to put."""
+        ...
+
     def put(self, name: str, data: Buffer) -> None:
         """Write the object, whole and durably before this returns, in place of one of the same name."""
         ...
 
     def same(self, name: str, data: Buffer) -> bool:
-        """Whether the object is there with this size and, where looking costs less than writing, these bytes."""
+        """Whether the object is there with exactly these bytes, as durably as if it had just been put."""
         ...
 
     def size(self, name: str) -> int | None:
@@ -58,23 +62,33 @@ class Objects(Protocol):
         """Forget the object, if it is there."""
         ...
 
+    def sweep(self, before: float) -> None:
+        """Delete what killed writers left behind before that time (seconds since 1970); no object is touched."""
+        ...
+
 
 class FolderObjects:
     """Objects as files under a folder of this machine; a crash leaves whole files only.
 
     Args:
-        folder: created when missing.
-
-    Raises:
-        Unreachable: the folder can neither be found nor created.
+        folder: made by `prepare` and `put`; to everything else a missing one is unreachable.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def prepare(self) -> None:
+        """Make the folder; see `Objects.prepare`."""
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
         except OSError as error:
-            raise Unreachable(f"store {folder} cannot be opened: {error.strerror}") from error
+            raise Unreachable(f"store {self._folder} cannot be made: {error.strerror}") from error
+
+    def _must_be_there(self) -> None:
+        if not self._folder.is_dir():
+            raise Unreachable(
+                f"there is no store at {self._folder}", hint="look for a misspelt path; only put makes one"
+            )
 
     def _path(self, name: str) -> Path:
         if not NAME.match(name):
@@ -85,22 +99,30 @@ class FolderObjects:
         """Write the object; see `Objects.put`."""
         path = self._path(name)
         try:
-            with suppress(FileExistsError):
-                path.parent.mkdir()
-                sync_folder(self._folder)
+            make_folder(path.parent)
             write_atomic(path, data)
         except OSError as error:
             raise Unreachable(f"object {name} cannot be written: {error.strerror}") from error
 
     def same(self, name: str, data: Buffer) -> bool:
-        """Whether exactly these bytes are there: reading a file is cheaper than making one durable."""
-        return self.size(name) == len(data) and self.read(name, 0, len(data)) == data
+        """Whether exactly these bytes are there; see `Objects.same`. Reading a file is cheaper than writing one."""
+        if self.size(name) != len(data) or self.read(name, 0, len(data)) != data:
+            return False
+        path = self._path(name)
+        try:
+            # Whoever wrote the file may have been killed before its names were durable.
+            make_folder(path.parent)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise Unreachable(f"object {name} cannot be made durable: {error.strerror}") from error
+        return True
 
     def size(self, name: str) -> int | None:
         """Bytes of the object, or None."""
         try:
             return self._path(name).stat().st_size
         except FileNotFoundError:
+            self._must_be_there()
             return None
         except OSError as error:
             raise Unreachable(f"object {name} cannot be read: {error.strerror}") from error
@@ -111,6 +133,7 @@ class FolderObjects:
             with self._path(name).open("rb", buffering=0) as file:
                 data = _read_exactly(file.fileno(), start, length)
         except FileNotFoundError as error:
+            self._must_be_there()
             raise Unreachable(f"object {name} is not in the store") from error
         except OSError as error:
             raise Unreachable(f"object {name} cannot be read: {error.strerror}") from error
@@ -120,6 +143,7 @@ class FolderObjects:
 
     def list(self) -> Iterator[Held]:
         """All objects; files of other names are none of ours."""
+        self._must_be_there()
         for path in sorted(self._folder.glob("*/*")):
             name = path.relative_to(self._folder).as_posix()
             with suppress(FileNotFoundError):
@@ -133,6 +157,17 @@ class FolderObjects:
             self._path(name).unlink(missing_ok=True)
         except OSError as error:
             raise Unreachable(f"object {name} cannot be deleted: {error.strerror}") from error
+
+    def sweep(self, before: float) -> None:
+        """Delete the unfinished files of killed writers; see `Objects.sweep`."""
+        for path in self._folder.glob("*/.*.tmp"):
+            try:
+                if path.stat().st_mtime <= before:
+                    path.unlink(missing_ok=True)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise Unreachable(f"unfinished file {path} cannot be deleted: {error.strerror}") from error
 
 
 def _read_exactly(handle: int, start: int, length: int) -> bytes:

@@ -27,6 +27,8 @@ TIMEOUT = timedelta(seconds=60)
 RETRIES = 4
 """Further tries after a failure that may pass, with growing pauses, for two minutes at most."""
 RETRY_FOR = timedelta(minutes=2)
+MISSING = "look for a misspelt place, or create the bucket or folder at the server"
+"""Hint where the server answers that the place itself is not there."""
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 Result = TypeVar("Result")
@@ -43,11 +45,14 @@ class RemoteObjects:
         import obstore
 
         # From memory of ours, and not as parts of a multipart upload: an object is at most one part of a blob.
-        _asked(name, lambda: obstore.put(self._client, name, bytes(data), use_multipart=False))
+        _answered(name, lambda: obstore.put(self._client, name, bytes(data), use_multipart=False))
+
+    def prepare(self) -> None:
+        """Nothing: buckets are made by whoever pays for them, and folders of WebDAV with their first object."""
 
     def same(self, name: str, data: Buffer) -> bool:
-        """Whether an object of this size is there: fetching it to compare would cost as much as sending it."""
-        return self.size(name) == len(data)
+        """Whether exactly these bytes are there. A size alone would acknowledge what was damaged or forged."""
+        return self.size(name) == len(data) and (not data or self.read(name, 0, len(data)) == data)
 
     def size(self, name: str) -> int | None:
         """Bytes of the object, or None."""
@@ -83,10 +88,13 @@ class RemoteObjects:
         import obstore
 
         pages = iter(obstore.list(self._client))
-        while (page := _asked("list", lambda: next(pages, None))) is not None:
+        while (page := _answered("list", lambda: next(pages, None))) is not None:
             for item in page:
                 if NAME.match(item["path"]):
                     yield Held(item["path"], item["size"], item["last_modified"].timestamp())
+
+    def sweep(self, before: float) -> None:
+        """Nothing: a request that broke off left nothing that a listing shows."""
 
     def delete(self, name: str) -> None:
         """Forget the object, if it is there."""
@@ -113,6 +121,18 @@ def _asked(name: str, request: Callable[[], Result]) -> Result:
         raise Unreachable(f"the store did not answer about {name}: {' '.join(str(error).split())[:300]}") from error
 
 
+def _answered(name: str, request: Callable[[], Result]) -> Result:
+    """Make a request to which "not found" can only mean the place itself.
+
+    Raises:
+        Unreachable: the place is not there, or anything else went wrong.
+    """
+    try:
+        return _asked(name, request)
+    except FileNotFoundError as error:
+        raise Unreachable(f"the store's place is not there, asked about {name}", hint=MISSING) from error
+
+
 def open_objects(location: str) -> Objects:
     """The place that ``location`` names: a folder, `s3://bucket/prefix`, `http://host/path` or `https://host/path`.
 
@@ -120,7 +140,6 @@ def open_objects(location: str) -> Objects:
 
     Raises:
         UsageError: the location cannot be read, or obstore is not installed.
-        Unreachable: the folder cannot be made.
     """
     if "://" not in location:
         return FolderObjects(Path(location))

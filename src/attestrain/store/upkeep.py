@@ -17,11 +17,13 @@ from attestrain.record.canonical import canonical, parse
 from attestrain.record.digest import Digest
 from attestrain.record.merkle import root_of_hashes
 from attestrain.store.depot import Depot, data_name, index_name
-from attestrain.store.index import HEAD, PART, Layout, read_leaves
+from attestrain.store.index import HEAD, MAX_STORED, PART, Layout, read_leaves
 from attestrain.store.objects import Held
 
 GRACE = 3600.0
 """Seconds for which an object that nobody pins is left alone: an upload of that length is not cut short."""
+UNFINISHED = 3600.0
+"""Seconds after which a file that was never finished belongs to a killed writer: one object takes a disk seconds."""
 MAX_PIN = 256
 """Most bytes of a pin: a blob reference needs about a hundred."""
 
@@ -32,10 +34,11 @@ _PINS = "pins/"
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """An object that is not what its name says, or is missing, and what is wrong with it."""
+    """An object that is not what its name says, or whose parts are missing; what is wrong, and whether it went."""
 
     name: str
     what: str
+    removed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,42 +120,68 @@ def collect(depot: Depot, *, grace: float = GRACE) -> list[Held]:
     # index that promises what is gone.
     for held in sorted(doomed, key=lambda held: not held.name.endswith(".index")):
         depot.objects.delete(held.name)
+    depot.objects.sweep(time.time() - UNFINISHED)
     depot.recount()
     return doomed
 
 
 def fsck(depot: Depot, *, remove: bool = False) -> Checked:
-    """Read everything and compare it with its name.
+    """Read everything and compare it with its name, then see that what indices and pins name is there.
 
     Args:
         depot: the store.
-        remove: delete what is damaged, so that putting the blob again replaces it.
+        remove: delete the objects whose own bytes are wrong, so that putting the blob again replaces them. Pins are
+            only reported: without them a collection would take what they protect.
+
+    Raises:
+        Unreachable: the place does not answer. Silence is no damage: nothing is deleted then.
     """
     objects = list(depot.objects.list())
-    names = {held.name for held in objects}
-    damage = []
-    for held in objects:
+    sizes = {held.name: held.size for held in objects}
+    damage, rotten = list[Damage](), set[str]()
+    # Names last: an index or a pin is judged by objects that have been judged before.
+    for held in sorted(objects, key=_dependence):
         try:
-            _check(depot, held, names)
-        except (FormatError, Unreachable) as error:
-            damage.append(Damage(held.name, str(error)))
-            if remove:
-                depot.objects.delete(held.name)
+            _check(depot, held, sizes, rotten)
+        except FormatError as error:
+            if not isinstance(error, _Incomplete) and not held.name.startswith(_PINS):
+                rotten.add(held.name)
+            damage.append(Damage(held.name, str(error), removed=remove and held.name in rotten))
+    for name in rotten if remove else ():
+        depot.objects.delete(name)
     depot.recount()
-    return Checked(len(objects), sum(held.size for held in objects), tuple(damage))
+    return Checked(len(objects), sum(sizes.values()), tuple(damage))
 
 
-def _check(depot: Depot, held: Held, names: set[str]) -> None:
+class _Incomplete(FormatError):
+    """An object is what its name says, but what it names is missing."""
+
+
+def _dependence(held: Held) -> int:
+    """Parts and small blobs depend on nothing, indices on parts, pins on both."""
+    return 2 if held.name.startswith(_PINS) else int(held.name.endswith(".index"))
+
+
+def _check(depot: Depot, held: Held, sizes: dict[str, int], rotten: set[str]) -> None:
     if held.name.startswith(_PINS):
-        ref = _read_pin(depot, held)
-        if (data_name(ref.root) if ref.size <= PART else index_name(ref.root)) not in names:
-            raise FormatError("the blob that it pins is missing")
+        _check_pin(depot, held, sizes, rotten)
     elif match := _DATA.match(held.name):
         root = Digest(bytes.fromhex(match[1]))
         if match[2]:
-            _check_index(depot, held, root, names)
+            _check_index(depot, held, root, sizes, rotten)
         else:
             _check_data(depot, held, root)
+
+
+def _check_pin(depot: Depot, held: Held, sizes: dict[str, int], rotten: set[str]) -> None:
+    ref = _read_pin(depot, held)
+    whole, size = (
+        (data_name(ref.root), ref.size) if ref.size <= PART else (index_name(ref.root), Layout(ref.size).total)
+    )
+    if sizes.get(whole) != size:
+        raise _Incomplete("the blob that it pins is missing")
+    if ref.size > PART and whole not in rotten:
+        _check_parts(ref, depot.parts(ref), sizes, rotten)
 
 
 def _check_data(depot: Depot, held: Held, root: Digest) -> None:
@@ -164,15 +193,32 @@ def _check_data(depot: Depot, held: Held, root: Digest) -> None:
         raise FormatError("its bytes are not what its name says")
 
 
-def _check_index(depot: Depot, held: Held, root: Digest, names: set[str]) -> None:
+def _check_index(depot: Depot, held: Held, root: Digest, sizes: dict[str, int], rotten: set[str]) -> None:
     if held.size < HEAD:
         raise FormatError("it is too short for an index")
     size = int.from_bytes(depot.objects.read(held.name, HEAD - 8, 8), "big")
     ref, layout = BlobRef(root, size), Layout(size)
-    if size <= PART or layout.total != held.size:
+    if not PART < size <= MAX_STORED or layout.total != held.size:
         raise FormatError("its length is not that of its index")
     roots = depot.parts(ref)
     for part, part_root in enumerate(roots):
         read_leaves(depot.objects.read(held.name, *layout.leaves_of(part)), part_root)
-    if missing := sum(data_name(part_root) not in names for part_root in roots):
-        raise FormatError(f"{missing} of its {len(roots)} parts are missing")
+    _check_parts(ref, roots, sizes, rotten)
+
+
+def _check_parts(ref: BlobRef, roots: list[Digest], sizes: dict[str, int], rotten: set[str]) -> None:
+    """Whether the parts are there, as long as the blob's size says.
+
+    The size is in no digest of an index, but a part that is right has one length only: where they differ the size is
+    wrong. A rotten part tells nothing and has been reported itself.
+
+    Raises:
+        FormatError: the size is wrong.
+        _Incomplete: a part is missing.
+    """
+    layout = Layout(ref.size)
+    for part, name in enumerate(map(data_name, roots)):
+        if name not in rotten and sizes.get(name, layout.part_size(part)) != layout.part_size(part):
+            raise FormatError(f"part {part} has {sizes[name]} bytes where its size leaves {layout.part_size(part)}")
+    if missing := sum(data_name(root) not in sizes for root in roots):
+        raise _Incomplete(f"{missing} of its {len(roots)} parts are missing")
