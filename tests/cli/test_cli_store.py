@@ -63,6 +63,15 @@ def test_a_bad_name_is_one_line(call: Call, tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_misspelt_folder_is_unreachable_and_not_made(call: Call, tmp_path: Path) -> None:
+    name, place = str(blob_ref(DATA)), tmp_path / "blosb"
+    for asked in (("fsck", "--remove"), ("get", name, "--out", tmp_path / "out")):
+        result = call("store", *asked, "--at", place)
+        assert result.code == 6
+        assert "misspelt" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_range_outside_the_blob(call: Call, file: Path, tmp_path: Path) -> None:
     name = call("store", "put", file, "--at", tmp_path / "blobs").out.strip()
     for start, length in ((len(DATA), 1), (len(DATA) + 5, 0), (5, len(DATA))):
