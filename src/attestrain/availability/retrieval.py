@@ -34,7 +34,7 @@ class Failure:
 
 
 class FalselyCoded(Refuted):
-    """The worker that dispersed the blob committed to parity that is not its data's.
+    """The dispersal commits to parity that is not its data's. It names a worker, who need not have signed it.
 
     Attributes:
         proof: shows it to everybody (`rules.coding.proves`).

@@ -64,8 +64,8 @@ class Tally:
 def tally(dispersal: Dispersal, certificate: Certificate) -> Tally:
     """Count a certificate. A keeper counts once, however often it is named, and only for shards that it was given.
 
-    That ``dispersal`` gave the shards by stake, and has the run's shape, is the caller's to check: its keepers are those
-    of `allot`, or a single key could have certified its own blob.
+    That ``dispersal`` gave the shards by stake, and has the run's shape, is the caller's to check: its keepers are
+    those of `allot`, or a single key could have certified its own blob.
 
     Raises:
         FormatError: the certificate is about another dispersal.
