@@ -121,3 +121,17 @@ def test_only_an_authority_issues_certificates(authority: bool) -> None:
     else:
         with pytest.raises(Refused, match="may not issue certificates"):
             read_chain(chain, NOW + 1, "the chain")
+
+
+def test_an_issuer_with_one_extension_twice_is_refused_and_no_bug() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "DEVELOPMENT ONLY")])
+    begin = datetime.fromtimestamp(NOW, UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 7, begin, begin + timedelta(days=2))
+    for last in (4, 5):
+        extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.2.3.{last}"), b"\5\0")
+        builder = builder.add_extension(extension, critical=False)
+    data = builder.sign(key, SHA256()).public_bytes(Encoding.DER)
+    twice = data.replace(bytes.fromhex("06032a0305"), bytes.fromhex("06032a0304"))
+    with pytest.raises(Refused, match="does not say it may issue"):
+        read_chain([twice], NOW + 1, "the chain")

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from attestrain.appraise.nvidia.certificates import check_signed
 from attestrain.appraise.nvidia.device import GPU, SWITCH, read_device
 from attestrain.appraise.nvidia.policy import DEVICE_ROOT, NvidiaPolicy
 from attestrain.appraise.nvidia.report import FIRMWARE_ID, PEERS, Report
 from attestrain.appraise.refused import Refused
+from attestrain.appraise.signatures import check_signed
 from attestrain.attester.nvidia import (
     DRIVER_VERSION,
     FIRMWARE_DIGEST,

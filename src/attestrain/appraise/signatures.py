@@ -1,7 +1,7 @@
 """Certificates, revocation lists and signatures, checked by ourselves with `cryptography`.
 
-All of it is checked again by dcap-qvl, but before that: its certificate library ends the whole process where names of a
-chain do not fit together, so bytes that nobody signed must not reach it.
+What is Intel's is checked again by dcap-qvl, but before that: its certificate library ends the whole process where
+names of a chain do not fit together, so bytes that nobody signed must not reach it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,33 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    SECP384R1,
+    EllipticCurve,
+    EllipticCurvePublicKey,
+)
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, HashAlgorithm
 from cryptography.utils import CryptographyDeprecationWarning
 
 from attestrain.appraise.refused import Refused, require
 
-UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, CryptographyDeprecationWarning)
+P256, P384 = SECP256R1(), SECP384R1()
+_NAMES = {P256.name: "P-256", P384.name: "P-384"}
+_HASHES: dict[str, HashAlgorithm] = {P256.name: SHA256(), P384.name: SHA384()}
+"""The hash that goes with a curve (RFC 7518, section 3.4)."""
+
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+    CryptographyDeprecationWarning,
+)
 """What `cryptography` raises at certificates and lists that are none; it only warns of some, and a process may ask that
 warnings be errors."""
 
@@ -46,22 +65,22 @@ def read_chain(chain: Sequence[bytes], at: int, what: str) -> list[x509.Certific
         public_key(certificate, what)
         _check_authority(issuer, what)
         _check_issued(certificate, issuer, what)
-        _check_valid(certificate, at, what)
+        check_valid(certificate, at, what)
     return certificates
 
 
-def public_key(certificate: x509.Certificate, what: str) -> EllipticCurvePublicKey:
+def public_key(certificate: x509.Certificate, what: str, curve: EllipticCurve = P256) -> EllipticCurvePublicKey:
     """The certificate's key.
 
     Raises:
-        Refused: it is not on P-256.
+        Refused: it is not on ``curve``.
     """
     try:
         key = certificate.public_key()
     except UNREADABLE as error:
         raise Refused(f"a key of {what} cannot be read: {error}") from error
-    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
-        raise Refused(f"a key of {what} is not on P-256")
+    if not isinstance(key, EllipticCurvePublicKey) or key.curve.name != curve.name:
+        raise Refused(f"a key of {what} is not on {_NAMES[curve.name]}")
     return key
 
 
@@ -84,7 +103,12 @@ def _check_issued(certificate: x509.Certificate, issuer: x509.Certificate, what:
     require(same, f"{what} holds a certificate that names another issuer than the next one")
 
 
-def _check_valid(certificate: x509.Certificate, at: int, what: str) -> None:
+def check_valid(certificate: x509.Certificate, at: int, what: str) -> None:
+    """The certificate counts at ``at``, in seconds since 1970.
+
+    Raises:
+        Refused: it does not.
+    """
     try:
         begin = int(certificate.not_valid_before_utc.timestamp())
         end = int(certificate.not_valid_after_utc.timestamp())
@@ -111,14 +135,15 @@ def read_revocations(data: bytes, issuer: x509.Certificate, what: str) -> x509.C
 
 
 def check_signed(key: EllipticCurvePublicKey, signature: bytes, message: bytes, what: str) -> None:
-    """Check an ECDSA signature with SHA-256, given as r and s of 32 bytes each, big-endian.
+    """Check an ECDSA signature: SHA-256 on P-256 or SHA-384 on P-384, given as r and s of 32 or 48 bytes, big-endian.
 
     Raises:
         Refused: it does not hold.
     """
-    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    size = (key.curve.key_size + 7) // 8
+    r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
     try:
-        key.verify(encode_dss_signature(r, s), message, ECDSA(SHA256()))
+        key.verify(encode_dss_signature(r, s), message, ECDSA(_HASHES[key.curve.name]))
     except InvalidSignature as error:
         raise Refused(f"the signature of {what} does not hold") from error
 

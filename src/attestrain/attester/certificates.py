@@ -72,7 +72,7 @@ def issue(kind: Kind, key: EllipticCurvePrivateKey, issuer: Authority | None, be
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         .add_extension(_distribution(), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(_usage(authority=kind.depth is not None), critical=True)
+        .add_extension(key_usage(authority=kind.depth is not None), critical=True)
         .add_extension(x509.BasicConstraints(kind.depth is not None, kind.depth), critical=True)
     )
     if kind.extension is not None:
@@ -86,7 +86,8 @@ def _distribution() -> x509.CRLDistributionPoints:
     return x509.CRLDistributionPoints([x509.DistributionPoint([place], None, None, None)])
 
 
-def _usage(*, authority: bool) -> x509.KeyUsage:
+def key_usage(*, authority: bool) -> x509.KeyUsage:
+    """What a development key is for: certificates and lists, or statements."""
     return x509.KeyUsage(
         digital_signature=not authority,
         content_commitment=not authority,

@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from attestrain.appraise.nvidia.certificates import COORDINATE
 from attestrain.appraise.nvidia.device import FIRMWARE, PDI_SIZE
-from attestrain.attester.certificates import ORGANISATION, Authority
+from attestrain.attester.certificates import ORGANISATION, Authority, key_usage
 from attestrain.attester.der import firmware_extension
 from attestrain.record.digest import Digest, sha256
 
@@ -114,7 +114,7 @@ class NvidiaPki:
             .not_valid_before(self._begin)
             .not_valid_after(FOREVER)
             .add_extension(x509.BasicConstraints(depth is not None, depth), critical=True)
-            .add_extension(_usage(authority=depth is not None), critical=True)
+            .add_extension(key_usage(authority=depth is not None), critical=True)
         )
         if firmware is not None:
             device = (key if issuer is None else issuer.key).public_key()
@@ -128,17 +128,3 @@ class NvidiaPki:
 def _subject(name: str) -> x509.Name:
     parts = ((NameOID.COMMON_NAME, name), (NameOID.ORGANIZATION_NAME, ORGANISATION))
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
-
-
-def _usage(*, authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        encipher_only=False,
-        decipher_only=False,
-    )

@@ -26,7 +26,7 @@ from attestrain.appraise.amd.chain import AmdChain
 from attestrain.appraise.amd.endorsement import AMD, VCEK, VLEK
 from attestrain.appraise.amd.product import GENOA, Product
 from attestrain.appraise.amd.tcb import Tcb
-from attestrain.attester.certificates import ORGANISATION, VALID
+from attestrain.attester.certificates import ORGANISATION, VALID, key_usage
 from attestrain.attester.der import ascii_text, integer
 from attestrain.attester.snp import TCB, SimulatedChip
 from attestrain.record.digest import Digest, sha256
@@ -137,23 +137,9 @@ def _authority(name: str, issuer: RsaAuthority | None, begin: datetime) -> RsaAu
     builder = _builder(name, key.public_key(), begin)
     builder = builder.issuer_name(issuer.certificate.subject if issuer else _name(name))
     builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
-    builder = builder.add_extension(_usage(), critical=True)
+    builder = builder.add_extension(key_usage(authority=True), critical=True)
     signer = issuer.key if issuer else key
     return RsaAuthority(key, builder.sign(signer, SHA384(), rsa_padding=PADDING))
-
-
-def _usage() -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=True,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _extensions(product: Product, tcb: Tcb, chip: bytes, provider: str) -> dict[str, bytes]:

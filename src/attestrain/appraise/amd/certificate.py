@@ -80,14 +80,7 @@ class Certificate:
         Raises:
             Refused: it is not one of AMD's profile, or too large.
         """
-        require(len(data) <= MAX_CERTIFICATE, f"{what} has {len(data)} bytes, more than {MAX_CERTIFICATE}")
-        outside = Der(data, what)
-        parts = outside.inside(SEQUENCE)
-        outside.end()
-        signed = parts.whole(SEQUENCE)
-        algorithm, signature = parts.whole(SEQUENCE), parts.bits()
-        parts.end()
-        require(algorithm in PSS_ALGORITHMS, f"{what} is not signed by RSA-PSS with SHA-384")
+        signed, algorithm, signature = read_signed(data, MAX_CERTIFICATE, what)
         return cls._from_signed(Der(signed, what).inside(SEQUENCE), signed, algorithm, signature, what)
 
     @classmethod
@@ -158,6 +151,22 @@ class Certificate:
         if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP384R1):
             raise Refused(f"the key of {what} is not on P-384")
         return key
+
+
+def read_signed(data: bytes, most: int, what: str) -> tuple[bytes, bytes, bytes]:
+    """What a certificate or a revocation list has signed, the algorithm, and the signature.
+
+    Raises:
+        Refused: it has more than ``most`` bytes, is malformed, or is signed in another way than AMD's.
+    """
+    require(len(data) <= most, f"{what} has {len(data)} bytes, more than {most}")
+    outside = Der(data, what)
+    parts = outside.inside(SEQUENCE)
+    outside.end()
+    signed, algorithm, signature = parts.whole(SEQUENCE), parts.whole(SEQUENCE), parts.bits()
+    parts.end()
+    require(algorithm in PSS_ALGORITHMS, f"{what} is not signed by RSA-PSS with SHA-384")
+    return signed, algorithm, signature
 
 
 def check_pss(key: RSAPublicKey, signature: bytes, message: bytes, what: str, by: str) -> None:

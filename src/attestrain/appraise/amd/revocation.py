@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from attestrain.appraise.amd.certificate import PSS_ALGORITHMS, Certificate, check_pss, read_extensions, read_time
+from attestrain.appraise.amd.certificate import Certificate, check_pss, read_extensions, read_signed, read_time
 from attestrain.appraise.amd.der import INTEGER, SEQUENCE, Der
 from attestrain.appraise.refused import Refused, require
 from attestrain.appraise.signatures import shown
@@ -42,14 +42,7 @@ class Revocations:
         Raises:
             Refused: it is malformed or too large, or somebody else signed it.
         """
-        require(len(data) <= MAX_LIST, f"{WHAT} has {len(data)} bytes, more than {MAX_LIST}")
-        outside = Der(data, WHAT)
-        parts = outside.inside(SEQUENCE)
-        outside.end()
-        signed = parts.whole(SEQUENCE)
-        algorithm, signature = parts.whole(SEQUENCE), parts.bits()
-        parts.end()
-        require(algorithm in PSS_ALGORITHMS, f"{WHAT} is not signed by RSA-PSS with SHA-384")
+        signed, algorithm, signature = read_signed(data, MAX_LIST, WHAT)
         fields = Der(signed, WHAT).inside(SEQUENCE)
         require(fields.integer() == SECOND_VERSION, f"{WHAT} is not of version 2")
         require(fields.whole(SEQUENCE) == algorithm, f"{WHAT} names two signature algorithms")

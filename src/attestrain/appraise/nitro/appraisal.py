@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from attestrain.appraise.attestation import HARDWARE, SIMULATED, Attestation
-from attestrain.appraise.nitro.chain import check_chain, check_es384
+from attestrain.appraise.nitro.chain import check_chain
 from attestrain.appraise.nitro.document import NitroDocument, read_nitro
 from attestrain.appraise.refused import require
-from attestrain.appraise.signatures import shown
+from attestrain.appraise.signatures import check_signed, shown
 from attestrain.record.digest import Digest, sha256
 
 FORMAT = "nitro-document"
@@ -40,7 +40,7 @@ def appraise_nitro(data: bytes, at: int, *, roots: Collection[Digest] = ()) -> A
     document = read_nitro(data)
     root = sha256(document.chain[-1])
     require(root == AWS_ROOT or root in roots, f"root {root.hex()} is neither Amazon's nor a pinned development root")
-    check_es384(check_chain(document.chain, at), document.signature, document.signed)
+    check_signed(check_chain(document.chain, at), document.signature, document.signed, "the Nitro document")
     _check_time(document, at)
     open_ = all(not any(document.registers.get(number, b"")) for number in DEBUGGED)
     require(not open_, "the enclave can be debugged: registers 0 to 2 are zero")

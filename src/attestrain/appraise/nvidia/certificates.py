@@ -11,15 +11,12 @@ from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP384R1, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from attestrain.appraise.attestation import HARDWARE, SIMULATED
 from attestrain.appraise.nvidia.policy import NvidiaPolicy
 from attestrain.appraise.refused import Refused, require
-from attestrain.appraise.signatures import UNREADABLE, shown
+from attestrain.appraise.signatures import P384, UNREADABLE, check_valid, public_key
 from attestrain.record.digest import Digest, sha256
 
 MAX_CHAIN = 8
@@ -58,7 +55,7 @@ def read_chain(
             name = common_name(certificate)[:64]
             raise Refused(f"{what} holds a certificate that the next one has not signed: {name}")
     for certificate in certificates:
-        _check_valid(certificate, at, what)
+        check_valid(certificate, at, what)
     _check_signer(certificates[0], what)
     return certificates, assurance, root
 
@@ -101,7 +98,7 @@ def _check_authority(issuer: x509.Certificate, below: int, what: str) -> None:
 
     ``below`` counts the authorities between it and the first certificate.
     """
-    public_key(issuer, what)
+    public_key(issuer, what, P384)
     constraints, usage = _extensions(issuer, what)
     depth = constraints.path_length
     may = constraints.ca and usage.key_cert_sign and (depth is None or below <= depth)
@@ -110,7 +107,7 @@ def _check_authority(issuer: x509.Certificate, below: int, what: str) -> None:
 
 def _check_signer(signer: x509.Certificate, what: str) -> None:
     """The first certificate's key may sign statements, and nothing else."""
-    public_key(signer, what)
+    public_key(signer, what, P384)
     constraints, usage = _extensions(signer, what)
     may = usage.digital_signature and not constraints.ca
     require(may, f"{what} begins with a key that may not sign: {common_name(signer)[:64]}")
@@ -124,49 +121,11 @@ def _extensions(certificate: x509.Certificate, what: str) -> tuple[x509.BasicCon
         critical = {item.oid for item in extensions if item.critical}
         stated = (item.value for item in extensions if isinstance(item.value, x509.BasicConstraints))
         constraints = next(stated, NO_AUTHORITY)
-    except (*UNREADABLE, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+    except (*UNREADABLE, x509.ExtensionNotFound) as error:
         raise Refused(f"{what} holds a certificate that does not say what its key is for: {error}") from error
     names = ", ".join(sorted(oid.dotted_string for oid in critical - UNDERSTOOD))
     require(not names, f"{what} holds a certificate with critical extensions that are not understood: {names}")
     return constraints, usage
-
-
-def _check_valid(certificate: x509.Certificate, at: int, what: str) -> None:
-    try:
-        begin = int(certificate.not_valid_before_utc.timestamp())
-        end = int(certificate.not_valid_after_utc.timestamp())
-    except UNREADABLE as error:
-        raise Refused(f"{what} has dates that cannot be read: {error}") from error
-    if not begin <= at <= end:
-        raise Refused(f"{what} holds a certificate valid from {shown(begin)} to {shown(end)}, not at {shown(at)}")
-
-
-def public_key(certificate: x509.Certificate, what: str) -> EllipticCurvePublicKey:
-    """The certificate's key.
-
-    Raises:
-        Refused: it is not on P-384.
-    """
-    try:
-        key = certificate.public_key()
-    except UNREADABLE as error:
-        raise Refused(f"a key of {what} cannot be read: {error}") from error
-    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP384R1):
-        raise Refused(f"a key of {what} is not on P-384")
-    return key
-
-
-def check_signed(key: EllipticCurvePublicKey, signature: bytes, message: bytes, what: str) -> None:
-    """Check an ECDSA signature with SHA-384, given as r and s of 48 bytes each, big-endian.
-
-    Raises:
-        Refused: it does not hold.
-    """
-    r, s = int.from_bytes(signature[:COORDINATE], "big"), int.from_bytes(signature[COORDINATE:], "big")
-    try:
-        key.verify(encode_dss_signature(r, s), message, ECDSA(SHA384()))
-    except InvalidSignature as error:
-        raise Refused(f"the signature of {what} does not hold") from error
 
 
 def common_name(certificate: x509.Certificate) -> str:

@@ -14,11 +14,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.x509.oid import ObjectIdentifier
 
-from attestrain.appraise.nvidia.certificates import common_name, public_key, read_chain
+from attestrain.appraise.nvidia.certificates import common_name, read_chain
 from attestrain.appraise.nvidia.policy import NvidiaPolicy
 from attestrain.appraise.nvidia.report import HASH_SIZE
 from attestrain.appraise.refused import Refused, require
-from attestrain.appraise.signatures import UNREADABLE
+from attestrain.appraise.signatures import P384, UNREADABLE, public_key
 from attestrain.record.digest import Digest
 
 PDI_SIZE = 8
@@ -87,7 +87,7 @@ def read_device(chain: Sequence[bytes], policy: NvidiaPolicy, trusted: Digest, a
     number = device.serial_number
     serial = number.to_bytes((number.bit_length() + 7) // 8, "big").hex()
     require(len(serial) >= 2 * PDI_SIZE, f"the device's serial number {serial} has fewer than {PDI_SIZE} bytes")
-    key = public_key(leaf, "the device's certificate chain")
+    key = public_key(leaf, "the device's certificate chain", P384)
     return Device(CHIPS[chip], model, serial, assurance, root, key, _firmware(leaf))
 
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from attestrain.appraise.attestation import Attestation
-from attestrain.appraise.nvidia.certificates import check_signed
 from attestrain.appraise.nvidia.device import GPU, SWITCH, Device, read_device
 from attestrain.appraise.nvidia.policy import DEVICE_ROOT, VERSION, NvidiaPolicy
 from attestrain.appraise.nvidia.report import FIRMWARE_ID, PEERS, PRODUCT, REQUEST, Report
 from attestrain.appraise.nvidia.rim import Rim, check_references, read_rims
 from attestrain.appraise.refused import Refused, require
+from attestrain.appraise.signatures import check_signed
 
 ATTESTED, ATTESTED_RIM = "attested", "attested+rim"
 """What an attestation's `tcb` reads: who signed, or also that every reference value of driver and VBIOS holds."""

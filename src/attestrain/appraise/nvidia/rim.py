@@ -11,13 +11,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from attestrain.appraise.nvidia.certificates import check_signed, public_key, read_chain
+from attestrain.appraise.nvidia.certificates import read_chain
 from attestrain.appraise.nvidia.device import Device
 from attestrain.appraise.nvidia.policy import REFERENCE_ROOT, VERSION, NvidiaPolicy
 from attestrain.appraise.nvidia.report import HASH_SIZE, MAX_SLOTS, NVDEC, Report
 from attestrain.appraise.nvidia.signed_xml import read_signed
 from attestrain.appraise.nvidia.xml import Element
 from attestrain.appraise.refused import require
+from attestrain.appraise.signatures import P384, check_signed, public_key
 
 SWID = "http://standards.iso.org/iso/19770/-2/2015/schema.xsd"
 """Namespace of SWID tags."""
@@ -70,7 +71,7 @@ def read_rim(data: bytes, policy: NvidiaPolicy, at: int) -> Rim:
     signed = read_signed(data)
     what = "the reference values' certificate chain"
     certificates, assurance, _ = read_chain(signed.chain, policy, REFERENCE_ROOT, at, what)
-    check_signed(public_key(certificates[0], what), signed.signature, signed.statement, "the reference values")
+    check_signed(public_key(certificates[0], what, P384), signed.signature, signed.statement, "the reference values")
     require(signed.root.kind == (SWID, "SoftwareIdentity"), f"{signed.root.name[:64]} is not a SWID tag")
     meta, payload = _one(signed.root, "Meta"), _one(signed.root, "Payload")
     version = meta.attribute("colloquialVersion").lower()
