@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from attestrain.appraise.nvidia.certificates import COORDINATE
 from attestrain.appraise.nvidia.device import FIRMWARE, PDI_SIZE
 from attestrain.attester.certificates import ORGANISATION, Authority, key_usage
 from attestrain.attester.der import firmware_extension
@@ -33,6 +32,8 @@ NAME = "DEVELOPMENT ONLY"
 """Ends every certificate's common name."""
 FOREVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """When certificates of devices end, as NVIDIA's do: never (RFC 5280, section 4.1.2.5)."""
+COORDINATE = 48
+"""Bytes of a number of P-384."""
 SERIAL_PREFIX = b"\x41"
 """What stands before a device's PDI in its certificate's serial number: genuine GPUs have this byte."""
 

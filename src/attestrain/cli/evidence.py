@@ -83,17 +83,18 @@ def verify(
     Evidence is judged at the time when it was given, with the collateral of that time: without --at that is now. It
     never proves that the computation was right, only which code held which key on which machine.
 
-    Exit codes: 0 VERIFIED, 3 UNDECIDED (collateral is missing), 4 REFUTED, 5 CONSISTENT (the policy asks for more).
+    Exit codes: 0 VERIFIED, 3 UNDECIDED (collateral or a nonce is missing), 4 REFUTED,
+    5 CONSISTENT (the policy asks for more).
     """
     from attestrain.cli.times import read_time
 
     if (ear is None) != (key is None):
         raise UsageError("--ear and --key go together", hint="a token says nothing unless somebody signs it")
-    asked, seconds = read_policy(policy), read_time(at)
+    (asked, name), seconds = read_policy(policy), read_time(at)
     beside = None if collateral is None else _read(collateral)
     conclusion = judge(files, asked, beside, seconds)
     if ear is not None and key is not None:
-        _write_token(ear, conclusion, asked, policy, open_key(key, passphrase))
+        _write_token(ear, conclusion, asked, name, open_key(key, passphrase))
     if json:
         emit(conclusion.to_json())
     else:
@@ -127,33 +128,35 @@ def _judge_file(path: Path, policy: EvidencePolicy, beside: bytes | None, at: in
         raise FormatError(f"{path}: {error}", hint=error.hint) from error
 
 
-def read_policy(path: Path | None) -> EvidencePolicy:
+def read_policy(path: Path | None) -> tuple[EvidencePolicy, str]:
     """The policy in ``path``, with the signed files that it names beside it; without a path, the safe defaults.
+
+    Returns:
+        The policy, and its name for a token: SHA-256 of the file, or that there was none.
 
     Raises:
         UsageError: it, or a file that it names, cannot be read.
         Refused: a file that it names is not signed by whom it says.
     """
     from attestrain.appraise.policy import EvidencePolicy
+    from attestrain.record.digest import sha256
 
     if path is None:
-        return EvidencePolicy()
+        return EvidencePolicy(), "attestrain.dev/evidence-policy@v1 defaults"
+    data = _read(path)
     try:
-        text = _read(path).decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"policy {path} is not text") from error
-    return EvidencePolicy.from_toml(text, lambda name: _read(path.parent / name))
+    policy = EvidencePolicy.from_toml(text, lambda name: _read(path.parent / name))
+    return policy, f"sha256:{sha256(data).hex()}"
 
 
-def _write_token(
-    target: Path, conclusion: Conclusion, asked: EvidencePolicy, policy: Path | None, key: SigningKey
-) -> None:
+def _write_token(target: Path, conclusion: Conclusion, asked: EvidencePolicy, name: str, key: SigningKey) -> None:
     from attestrain.appraise.ear import attestation_result, sign_token
     from attestrain.cli.times import read_time
-    from attestrain.record.digest import sha256
     from attestrain.store.atomic import write_atomic
 
-    name = "attestrain.dev/evidence-policy@v1 defaults" if policy is None else f"sha256:{sha256(_read(policy)).hex()}"
     token = sign_token(attestation_result(conclusion, asked, name, read_time(None)), key)
     try:
         write_atomic(target, token.encode() + b"\n")

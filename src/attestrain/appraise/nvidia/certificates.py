@@ -29,8 +29,6 @@ UNDERSTOOD = {ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE}
 """Extensions that may be critical: no genuine certificate has others (RFC 5280, section 4.2)."""
 NO_AUTHORITY = x509.BasicConstraints(ca=False, path_length=None)
 """What holds for a certificate that does not say (RFC 5280, section 4.2.1.9)."""
-COORDINATE = 48
-"""Bytes of a number of P-384."""
 
 
 def read_chain(
